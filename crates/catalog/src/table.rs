@@ -1,0 +1,298 @@
+//! Tables and views: create, drop, recover, rename.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, Schema, TableId, VolumeId, limits};
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use crate::database::Dropped;
+use crate::{Catalog, Outcome, Partitioning, Reply, Stamp, TableSpec};
+
+/// A table or a view.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    pub id: TableId,
+    pub db: DbId,
+    pub name: String,
+    pub created: Stamp,
+    /// Set while it waits in the recycle bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
+    pub comment: String,
+    pub kind: TableKind,
+}
+
+/// What a table is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum TableKind {
+    Olap(OlapTable),
+    View(View),
+}
+
+/// A table with data of its own. The model is DUPLICATE KEY: rows are kept as they were loaded.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OlapTable {
+    pub schema: Schema,
+    /// Positions of the columns that segments are sorted by.
+    pub sort_key: Vec<usize>,
+    pub partitioning: Partitioning,
+    pub distribution: Distribution,
+    pub properties: BTreeMap<String, String>,
+    pub volume: VolumeId,
+    /// The visible partitions by name.
+    pub partitions: OrdMap<String, PartitionId>,
+}
+
+/// How the rows of a partition are spread over its tablets.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Distribution {
+    /// By a hash of these columns.
+    Hash { columns: Vec<usize>, buckets: u32 },
+    Random { buckets: u32 },
+}
+
+impl Distribution {
+    #[must_use]
+    pub fn buckets(&self) -> u32 {
+        match self {
+            Self::Hash { buckets, .. } | Self::Random { buckets } => *buckets,
+        }
+    }
+}
+
+/// A stored query.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// Names, types and comments of its columns, as they were when it was made.
+    pub schema: Schema,
+    /// The SQL text of its query.
+    pub query: String,
+    /// The database in which unqualified names of the query are looked up.
+    pub default_db: String,
+}
+
+impl Table {
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        match &self.kind {
+            TableKind::Olap(olap) => &olap.schema,
+            TableKind::View(view) => &view.schema,
+        }
+    }
+
+    #[must_use]
+    pub fn olap(&self) -> Option<&OlapTable> {
+        match &self.kind {
+            TableKind::Olap(olap) => Some(olap),
+            TableKind::View(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn view(&self) -> Option<&View> {
+        match &self.kind {
+            TableKind::View(view) => Some(view),
+            TableKind::Olap(_) => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// The visible table `id`.
+    pub(crate) fn live_table(&self, id: TableId) -> Result<&Arc<Table>> {
+        self.table(id)
+            .filter(|t| t.dropped.is_none() && self.live_database(t.db).is_ok())
+            .ok_or_else(|| Error::unknown_table(&format!("id {id}")))
+    }
+
+    /// The visible table `id`, which must have data of its own.
+    pub(crate) fn live_olap(&self, id: TableId) -> Result<(Table, OlapTable)> {
+        let table = Table::clone(self.live_table(id)?);
+        match table.olap().cloned() {
+            Some(olap) => Ok((table, olap)),
+            None => Err(Error::analysis(format!("'{}' is a view, not a table", table.name))),
+        }
+    }
+
+    pub(crate) fn put_table(&mut self, table: Table) {
+        self.tables.insert(table.id, Arc::new(table));
+    }
+
+    pub(crate) fn put_olap(&mut self, mut table: Table, olap: OlapTable) {
+        table.kind = TableKind::Olap(olap);
+        self.put_table(table);
+    }
+
+    fn check_new_table_name(&self, db: DbId, name: &str) -> Result<()> {
+        self.live_database(db)?;
+        if self.table_named(db, name).is_some() {
+            return Err(Error::new(ErrorKind::TableExists, format!("Table '{name}' already exists")));
+        }
+        if name.is_empty() || name.chars().count() > limits::IDENTIFIER_CHARS_MAX {
+            return Err(Error::analysis(format!("Incorrect table name '{name}'")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn create_table(&mut self, now: Stamp, spec: &TableSpec) -> Outcome {
+        self.check_new_table_name(spec.db, &spec.name)?;
+        check_spec(spec)?;
+        let volume = spec.volume.unwrap_or(self.default_volume);
+        if self.volume(volume).is_none() {
+            return Err(Error::not_found(format!("storage volume {volume} is gone")));
+        }
+        let id = TableId(self.take_id());
+        let olap = OlapTable {
+            schema: spec.schema.clone(),
+            sort_key: spec.sort_key.clone(),
+            partitioning: spec.partitioning.clone(),
+            distribution: spec.distribution.clone(),
+            properties: spec.properties.clone(),
+            volume,
+            partitions: OrdMap::new(),
+        };
+        self.names.tables.insert((spec.db, spec.name.clone()), id);
+        self.put_table(Table {
+            id,
+            db: spec.db,
+            name: spec.name.clone(),
+            created: now,
+            dropped: None,
+            comment: spec.comment.clone(),
+            kind: TableKind::Olap(olap),
+        });
+        self.create_partitions(now, id, &spec.partitions, false)?;
+        Ok(Reply::Table(id))
+    }
+
+    pub(crate) fn create_view(
+        &mut self,
+        now: Stamp,
+        db: DbId,
+        name: &str,
+        view: &View,
+        comment: &str,
+        or_replace: bool,
+    ) -> Outcome {
+        if or_replace && let Some(old) = self.table_named(db, name).cloned() {
+            if old.view().is_none() {
+                return Err(Error::analysis(format!("'{name}' is a table, not a view")));
+            }
+            let kind = TableKind::View(view.clone());
+            self.put_table(Table { comment: comment.to_owned(), kind, ..Table::clone(&old) });
+            return Ok(Reply::Table(old.id));
+        }
+        self.check_new_table_name(db, name)?;
+        let id = TableId(self.take_id());
+        self.names.tables.insert((db, name.to_owned()), id);
+        self.put_table(Table {
+            id,
+            db,
+            name: name.to_owned(),
+            created: now,
+            dropped: None,
+            comment: comment.to_owned(),
+            kind: TableKind::View(view.clone()),
+        });
+        Ok(Reply::Table(id))
+    }
+
+    pub(crate) fn drop_table(&mut self, now: Stamp, db: DbId, name: &str, force: bool) -> Outcome {
+        let table = self.table_named(db, name).ok_or_else(|| Error::unknown_table(name))?;
+        let mut table = Table::clone(table);
+        table.dropped = Some(Dropped { at: now, force });
+        self.names.tables.remove(&(db, name.to_owned()));
+        self.put_table(table);
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn recover_table(&mut self, db: DbId, name: &str) -> Outcome {
+        self.check_new_table_name(db, name)?;
+        let newest = self
+            .tables
+            .values()
+            .filter(|t| t.db == db && t.name == name && t.dropped.is_some_and(|d| !d.force))
+            .max_by_key(|t| t.dropped.map(|d| d.at));
+        let mut table = Table::clone(newest.ok_or_else(|| {
+            Error::new(ErrorKind::UnknownTable, format!("Table '{name}' is not in the recycle bin"))
+        })?);
+        table.dropped = None;
+        let id = table.id;
+        self.names.tables.insert((db, name.to_owned()), id);
+        self.put_table(table);
+        Ok(Reply::Table(id))
+    }
+
+    pub(crate) fn rename_table(&mut self, id: TableId, name: &str) -> Outcome {
+        let mut table = Table::clone(self.live_table(id)?);
+        self.check_new_table_name(table.db, name)?;
+        self.names.tables.remove(&(table.db, table.name.clone()));
+        self.names.tables.insert((table.db, name.to_owned()), id);
+        table.name = name.to_owned();
+        self.put_table(table);
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn swap_tables(&mut self, left: TableId, right: TableId) -> Outcome {
+        let (mut left, _) = self.live_olap(left)?;
+        let (mut right, _) = self.live_olap(right)?;
+        if left.db != right.db {
+            return Err(Error::analysis("SWAP WITH needs two tables of one database"));
+        }
+        std::mem::swap(&mut left.name, &mut right.name);
+        for table in [left, right] {
+            self.names.tables.insert((table.db, table.name.clone()), table.id);
+            self.put_table(table);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn set_table_comment(&mut self, id: TableId, comment: &str) -> Outcome {
+        let mut table = Table::clone(self.live_table(id)?);
+        table.comment = comment.to_owned();
+        self.put_table(table);
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn set_table_properties(&mut self, id: TableId, properties: &BTreeMap<String, String>) -> Outcome {
+        let (table, mut olap) = self.live_olap(id)?;
+        olap.properties.extend(properties.iter().map(|(k, v)| (k.clone(), v.clone())));
+        self.put_olap(table, olap);
+        Ok(Reply::Done)
+    }
+}
+
+/// The catalog's own check of what the analyzer made: nothing that is stored may point outside its schema.
+fn check_spec(spec: &TableSpec) -> Result<()> {
+    let columns = spec.schema.columns.len();
+    if columns == 0 || columns > limits::COLUMNS_MAX {
+        return Err(Error::analysis(format!("a table has 1 to {} columns, not {columns}", limits::COLUMNS_MAX)));
+    }
+    for (position, column) in spec.schema.columns.iter().enumerate() {
+        if spec.schema.position(&column.name) != Some(position) {
+            return Err(Error::analysis(format!("Duplicate column name '{}'", column.name)));
+        }
+    }
+    let buckets = spec.distribution.buckets();
+    if buckets == 0 || buckets > limits::BUCKETS_MAX {
+        return Err(Error::analysis(format!("BUCKETS must be 1 to {}, not {buckets}", limits::BUCKETS_MAX)));
+    }
+    let hash_columns: &[usize] = match &spec.distribution {
+        Distribution::Hash { columns, .. } => columns,
+        Distribution::Random { .. } => &[],
+    };
+    let used = spec.sort_key.iter().chain(hash_columns).chain(spec.partitioning.columns());
+    for position in used {
+        if *position >= columns {
+            return Err(Error::internal(format!("column {position} of a table with {columns} columns")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Named steps of protocols, where a test ends the process, fails the step or holds it up.
+//!
+//! Every name stands in [`FAILPOINTS`]; a test walks that table and kills a real server at each, so a step that is
+//! added here is tested from then on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cairn_types::{Error, Result};
+use parking_lot::Mutex;
+
+/// All failpoints, in the order in which their protocols pass them.
+pub const FAILPOINTS: &[&str] = &[
+    "load.after_segments",
+    "load.after_manifests",
+    "load.after_commit",
+    "compaction.after_segments",
+    "compaction.after_manifest",
+    "compaction.after_commit",
+    "image.before_write",
+    "image.after_write",
+    "image.after_rename",
+    "image.after_purge",
+    "snapshot.after_command",
+    "snapshot.after_image",
+    "snapshot.after_manifest",
+    "snapshot.after_marker",
+    "snapshot.after_finish",
+    "snapshot.drop.after_command",
+    "snapshot.drop.after_marker",
+    "snapshot.drop.after_files",
+    "restore.after_check",
+    "restore.after_fence",
+    "restore.after_image",
+    "restore.after_switch",
+    "vacuum.after_mark",
+    "vacuum.before_delete",
+    "vacuum.after_delete",
+];
+
+/// What happens at a failpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Ends the process at once, as `kill -9` does: no destructor runs, nothing is flushed.
+    Kill,
+    /// The step fails.
+    Error,
+    /// The step waits.
+    SleepMs(u64),
+}
+
+#[derive(Debug)]
+struct Setting {
+    action: Action,
+    /// Passes left before the action happens.
+    skip: u64,
+}
+
+/// Which failpoints are set. Nothing is set by default.
+#[derive(Default, Debug)]
+pub struct Failpoints {
+    set: Mutex<HashMap<String, Setting>>,
+}
+
+impl Failpoints {
+    /// Reads `name=action[@n];…`: action is `kill`, `error` or `sleep:MS`; `@n` lets n passes go by first.
+    ///
+    /// # Errors
+    /// `Analysis`, naming the part that is no setting.
+    pub fn parse(text: &str) -> Result<Self> {
+        let this = Self::default();
+        for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
+            let bad = || Error::analysis(format!("Failpoint setting '{part}' is not NAME=kill|error|sleep:MS[@n]"));
+            let (name, action) = part.split_once('=').ok_or_else(bad)?;
+            let (action, skip) = action.split_once('@').unwrap_or((action, "0"));
+            let action = match action.split_once(':') {
+                None if action == "kill" => Action::Kill,
+                None if action == "error" => Action::Error,
+                Some(("sleep", ms)) => Action::SleepMs(ms.parse().map_err(|_| bad())?),
+                _ => return Err(bad()),
+            };
+            if !FAILPOINTS.contains(&name) {
+                return Err(Error::analysis(format!("Unknown failpoint '{name}'")));
+            }
+            this.set.lock().insert(name.to_owned(), Setting { action, skip: skip.parse().map_err(|_| bad())? });
+        }
+        Ok(this)
+    }
+
+    /// Sets one failpoint while the process runs.
+    pub fn set(&self, name: &'static str, action: Action) {
+        self.set.lock().insert(name.to_owned(), Setting { action, skip: 0 });
+    }
+
+    /// Clears one failpoint.
+    pub fn clear(&self, name: &str) {
+        self.set.lock().remove(name);
+    }
+
+    pub(crate) fn hit(&self, name: &'static str) -> Result<()> {
+        debug_assert!(FAILPOINTS.contains(&name), "failpoint '{name}' is not in the table");
+        let action = {
+            let mut set = self.set.lock();
+            match set.get_mut(name) {
+                None => return Ok(()),
+                Some(setting) if setting.skip > 0 => {
+                    setting.skip -= 1;
+                    return Ok(());
+                }
+                Some(setting) => setting.action,
+            }
+        };
+        match action {
+            Action::Kill => {
+                tracing::error!(name, "failpoint ends the process");
+                std::process::abort()
+            }
+            Action::Error => Err(Error::unavailable(format!("failpoint {name} is set to fail"))),
+            Action::SleepMs(ms) => {
+                std::thread::sleep(Duration::from_millis(ms));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read() {
+        let set = Failpoints::parse("load.after_commit=error@1; vacuum.after_mark=sleep:0").unwrap();
+        assert!(set.hit("load.after_commit").is_ok());
+        assert!(set.hit("load.after_commit").is_err());
+        assert!(set.hit("vacuum.after_mark").is_ok());
+        assert!(set.hit("load.after_segments").is_ok());
+        for bad in ["load.after_commit", "load.after_commit=explode", "no.such=kill", "load.after_commit=kill@x"] {
+            assert!(Failpoints::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names = FAILPOINTS.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FAILPOINTS.len());
+    }
+}

@@ -1,0 +1,248 @@
+//! One query from AST to a stream of batches, at one catalog state.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use arrow::datatypes::SchemaRef;
+use cairn_catalog::{Catalog, View};
+use cairn_ingest::DISPLAY_NAME;
+use cairn_types::{Error, Result};
+use datafusion::catalog::TableProvider;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionConfig;
+use sqlparser::ast::{Query, Statement};
+
+use crate::error::from_datafusion;
+use crate::limit::QueryPool;
+use crate::names::{self, Header, SessionFacts};
+use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
+use crate::table::{ScanInfo, ScanLog};
+use crate::tablets::Tablets;
+use crate::{files, functions, semantics};
+
+/// Limits of the process that runs queries.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Memory of all queries together, in bytes.
+    pub memory_bytes_max: usize,
+    /// Where operators spill; removed at start and end.
+    pub spill_dir: PathBuf,
+    /// Disk for spilling, in bytes.
+    pub spill_bytes_max: u64,
+}
+
+/// Plans and runs queries.
+pub struct Engine {
+    base: SessionState,
+    memory: Arc<dyn MemoryPool>,
+    pub(crate) tablets: Arc<Tablets>,
+    pub(crate) system: Arc<dyn SystemTables>,
+}
+
+/// What one query is planned on: a catalog state, who asks, and what the session has set.
+pub struct QueryContext {
+    pub(crate) engine: Arc<Engine>,
+    /// Pinned: vacuum keeps what it reaches as long as this lives.
+    pub catalog: Arc<Catalog>,
+    /// The session's database; empty when none is selected.
+    pub database: String,
+    pub user: String,
+    pub facts: Arc<dyn SessionFacts>,
+    /// Partitions that operators run in.
+    pub parallelism: usize,
+    /// `query_mem_limit` in bytes; 0: that of the process.
+    pub memory_bytes_max: usize,
+    pub(crate) scans: ScanLog,
+    pub(crate) files: Mutex<HashMap<String, Arc<dyn TableProvider>>>,
+}
+
+/// A planned query.
+pub struct Planned {
+    pub plan: LogicalPlan,
+    /// Names of the result's columns as the user wrote them.
+    pub names: Vec<String>,
+    state: SessionState,
+    context: Arc<QueryContext>,
+}
+
+impl Engine {
+    /// An engine that reads through `tablets` and makes system tables through `system`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the spill folder cannot be used.
+    pub fn new(options: &EngineOptions, tablets: Arc<Tablets>, system: Arc<dyn SystemTables>) -> Result<Arc<Self>> {
+        let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes_max));
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
+            .with_max_temp_directory_size(options.spill_bytes_max);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&memory))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(from_datafusion)?;
+        let mut builder = SessionStateBuilder::new()
+            .with_config(config())
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_type_planner(Arc::new(semantics::Types));
+        let planners = builder.expr_planners().take().unwrap_or_default();
+        let planners = std::iter::once(Arc::new(semantics::Arithmetic) as _).chain(planners).collect();
+        let mut base = builder.with_expr_planners(planners).build();
+        functions::register(&mut base).map_err(from_datafusion)?;
+        Ok(Arc::new(Self { base, memory, tablets, system }))
+    }
+
+    /// Bytes that running queries have reserved.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.reserved()
+    }
+
+    /// A context for one query.
+    #[must_use]
+    pub fn context(
+        self: &Arc<Self>,
+        catalog: Arc<Catalog>,
+        database: &str,
+        user: &str,
+        facts: Arc<dyn SessionFacts>,
+    ) -> QueryContext {
+        QueryContext {
+            engine: Arc::clone(self),
+            catalog,
+            database: database.to_owned(),
+            user: user.to_owned(),
+            facts,
+            parallelism: 0,
+            memory_bytes_max: 0,
+            scans: ScanLog::default(),
+            files: Mutex::default(),
+        }
+    }
+
+    /// Plans `query`.
+    ///
+    /// # Errors
+    /// What is unknown, ambiguous, of the wrong type or not supported.
+    pub async fn plan(&self, context: Arc<QueryContext>, query: &Query) -> Result<Planned> {
+        let header = Header::of(query);
+        let mut query = query.clone();
+        names::normalize(&mut query, context.facts.as_ref())?;
+        files::register(&context, &mut query).await?;
+        let state = self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database)?;
+        let plan = plan_query(&state, query).await?;
+        let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
+        Ok(Planned { names: header.apply(planned), plan, state, context })
+    }
+
+    /// Plans the query of a view, whose names are looked up in the view's own database.
+    pub(crate) async fn plan_view(&self, names: Names, view: &View) -> Result<LogicalPlan> {
+        let mut query = cairn_sql::parse_query(&view.query)?;
+        let context = Arc::clone(&names.context);
+        names::normalize(&mut query, context.facts.as_ref())?;
+        let state = self.state(&context, names, &view.default_db)?;
+        let plan = plan_query(&state, query).await?;
+        // The view's columns have the names they got when it was made, whatever its tables call them now.
+        let fields = plan.schema().fields().len();
+        if fields != view.schema.columns.len() {
+            return Err(Error::analysis(format!(
+                "its query gives {fields} columns, it was made with {}: create it again",
+                view.schema.columns.len()
+            )));
+        }
+        let aliases = plan.schema().iter().zip(&view.schema.columns).map(|((qualifier, field), column)| {
+            datafusion::logical_expr::Expr::Column((qualifier, field).into()).alias(column.name.to_lowercase())
+        });
+        let aliases: Vec<_> = aliases.collect();
+        let builder = datafusion::logical_expr::LogicalPlanBuilder::from(plan);
+        builder.project(aliases).and_then(|b| b.build()).map_err(from_datafusion)
+    }
+
+    fn state(&self, context: &QueryContext, names: Names, database: &str) -> Result<SessionState> {
+        let mut config = self.base.config().clone().with_default_catalog_and_schema(DEFAULT_CATALOG, database);
+        if context.parallelism > 0 {
+            config = config.with_target_partitions(context.parallelism);
+        }
+        let mut builder = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_config(config)
+            .with_catalog_list(Arc::new(names));
+        if context.memory_bytes_max > 0 {
+            let mut runtime = RuntimeEnv::clone(self.base.runtime_env());
+            runtime.memory_pool = Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
+            builder = builder.with_runtime_env(Arc::new(runtime));
+        }
+        Ok(builder.build())
+    }
+}
+
+async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {
+    let statement = Statement::Query(Box::new(query));
+    let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
+    state.statement_to_plan(statement).await.map_err(from_datafusion)
+}
+
+fn display_name(field: &arrow::datatypes::Field) -> String {
+    field.metadata().get(DISPLAY_NAME).unwrap_or(field.name()).clone()
+}
+
+/// DataFusion's settings that do not change from query to query.
+fn config() -> SessionConfig {
+    let mut config = SessionConfig::new();
+    let options = config.options_mut();
+    options.sql_parser.enable_ident_normalization = false;
+    options.sql_parser.parse_float_as_decimal = true;
+    "nulls_min".clone_into(&mut options.sql_parser.default_null_ordering);
+    options.catalog.create_default_catalog_and_schema = false;
+    options.catalog.information_schema = false;
+    options.execution.parquet.schema_force_view_types = true;
+    config
+}
+
+impl QueryContext {
+    pub(crate) fn files_table(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+impl Planned {
+    /// The types of the result's columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// What each scan of the physical plan reads, in the order in which scans were planned.
+    #[must_use]
+    pub fn scans(&self) -> Vec<Arc<ScanInfo>> {
+        self.context.scans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The plan that runs.
+    ///
+    /// # Errors
+    /// What planning finds, and what reading manifests finds.
+    pub async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        self.state.create_physical_plan(&self.plan).await.map_err(from_datafusion)
+    }
+
+    /// The context that a physical plan of this query runs in.
+    #[must_use]
+    pub fn task_context(&self) -> Arc<TaskContext> {
+        self.state.task_ctx()
+    }
+
+    /// Starts the query. Dropping the stream ends it.
+    ///
+    /// # Errors
+    /// As [`Planned::physical`].
+    pub async fn execute(&self) -> Result<SendableRecordBatchStream> {
+        let plan = self.physical().await?;
+        execute_stream(plan, self.task_context()).map_err(from_datafusion)
+    }
+}

@@ -1,0 +1,35 @@
+//! Queries: from StarRocks' SQL through DataFusion to a stream of batches.
+//!
+//! The entry points are [`Engine::plan`] and [`Planned::execute`]. DataFusion plans and runs; here is what it lacks:
+//! names as MySQL compares them ([`names`]), operators and functions as StarRocks means them, tables over a
+//! catalog state ([`resolve`]), what a filter leaves out (partitions, tablets, segments), `FILES()`, limits.
+//!
+//! **Invariants**
+//! - A query sees one catalog state from its first name to its last row.
+//! - A scan reports no hash partitioning: DataFusion would take our bucket hash for its own and join wrongly.
+//! - What a filter leaves out is decided by statistics that are bounds; the rows that remain are filtered again.
+//!
+//! **Deliberately absent**: sessions, statements other than queries, and writing to tables.
+
+mod engine;
+mod error;
+mod explain;
+pub mod files;
+mod functions;
+mod limit;
+mod literal;
+pub mod names;
+mod prune;
+pub mod resolve;
+mod rewrite;
+mod semantics;
+mod table;
+mod tablets;
+
+pub use engine::{Engine, EngineOptions, Planned, QueryContext};
+pub use literal::scalar as literal_scalar;
+pub use error::{from_datafusion, to_datafusion};
+pub use explain::{Detail, explain, explain_analyze};
+pub use resolve::{DEFAULT_CATALOG, SystemTables};
+pub use table::ScanInfo;
+pub use tablets::Tablets;

@@ -1,0 +1,188 @@
+//! StarRocks' functions that DataFusion has under another name or as another expression.
+
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
+};
+
+/// Names that mean the same.
+const RENAMED: &[(&str, &str)] = &[
+    ("adddate", "date_add"),
+    ("any_value", "first_value"),
+    ("approx_count_distinct", "approx_distinct"),
+    ("ceiling", "ceil"),
+    ("dayofmonth", "day"),
+    ("group_concat", "string_agg"),
+    ("ifnull", "nvl"),
+    ("lcase", "lower"),
+    ("ndv", "approx_distinct"),
+    ("pow", "power"),
+    ("rand", "random"),
+    ("std", "stddev"),
+    ("stddev_samp", "stddev"),
+    ("subdate", "date_sub"),
+    ("truncate", "trunc"),
+    ("ucase", "upper"),
+    ("variance", "var_pop"),
+];
+
+/// Functions of a date that are a part of it.
+const PARTS: &[(&str, &str)] = &[
+    ("day", "day"),
+    ("dayofyear", "doy"),
+    ("hour", "hour"),
+    ("minute", "minute"),
+    ("month", "month"),
+    ("quarter", "quarter"),
+    ("second", "second"),
+    ("week_iso", "week"),
+    ("weekofyear", "week"),
+    ("year", "year"),
+];
+
+/// Replaces `expr`, whose parts are replaced already, when it is such a function. Names are in lower case.
+pub(crate) fn rewrite(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = simple_name(function) else { return };
+    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {
+        set_name(function, new);
+    }
+    let Some(name) = simple_name(function).map(str::to_owned) else { return };
+    if let Some(new) = arguments(function).and_then(|args| as_expression(&name, args)) {
+        *expr = new;
+    }
+}
+
+/// Another expression for `name(args)`.
+fn as_expression(name: &str, args: Vec<Expr>) -> Option<Expr> {
+    if let Some((_, part)) = PARTS.iter().find(|(function, _)| *function == name) {
+        let [date] = <[Expr; 1]>::try_from(args).ok()?;
+        return Some(call("date_part", vec![text(part), as_time(date)]));
+    }
+    match (name, <[Expr; 3]>::try_from(args)) {
+        ("if", Ok([condition, then, otherwise])) => Some(case(condition, then, otherwise)),
+        (_, Ok(_)) => None,
+        (_, Err(args)) => few_arguments(name, args),
+    }
+}
+
+fn few_arguments(name: &str, args: Vec<Expr>) -> Option<Expr> {
+    match (name, args.len()) {
+        ("now" | "current_timestamp" | "localtime" | "localtimestamp" | "sysdate", 0 | 1) => {
+            Some(cast(call("now", Vec::new()), DataType::Datetime(None)))
+        }
+        ("curdate" | "current_date", 0) => Some(cast(call("now", Vec::new()), DataType::Date)),
+        ("utc_timestamp", 0) => Some(cast(call("now", Vec::new()), DataType::Datetime(None))),
+        ("date" | "to_date", 1) => Some(cast(args.into_iter().next()?, DataType::Date)),
+        ("date_add" | "days_add" | "date_sub" | "days_sub", 2) => {
+            let [date, amount] = <[Expr; 2]>::try_from(args).ok()?;
+            let op = if name.ends_with("add") { BinaryOperator::Plus } else { BinaryOperator::Minus };
+            Some(binary(as_time(date), op, as_interval(amount)))
+        }
+        ("datediff", 2) => {
+            let [to, from] = <[Expr; 2]>::try_from(args).ok()?;
+            let day = |e| cast(cast(e, DataType::Date), DataType::Int(None));
+            Some(binary(day(to), BinaryOperator::Minus, day(from)))
+        }
+        ("dayofweek", 1) => {
+            let date = as_time(args.into_iter().next()?);
+            Some(binary(call("date_part", vec![text("dow"), date]), BinaryOperator::Plus, number("1")))
+        }
+        _ => None,
+    }
+}
+
+/// A plain number of days is an interval; an INTERVAL stays.
+fn as_interval(amount: Expr) -> Expr {
+    match amount {
+        Expr::Interval(_) => amount,
+        days => binary(
+            days,
+            BinaryOperator::Multiply,
+            Expr::Interval(sqlparser::ast::Interval {
+                value: Box::new(text("1")),
+                leading_field: Some(sqlparser::ast::DateTimeField::Day),
+                leading_precision: None,
+                last_field: None,
+                fractional_seconds_precision: None,
+            }),
+        ),
+    }
+}
+
+/// Text literals that stand where a time is wanted.
+fn as_time(expr: Expr) -> Expr {
+    match &expr {
+        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => cast(expr, DataType::Datetime(None)),
+        _ => expr,
+    }
+}
+
+fn simple_name(function: &Function) -> Option<&str> {
+    match function.name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] if function.over.is_none() => Some(&name.value),
+        _ => None,
+    }
+}
+
+fn set_name(function: &mut Function, name: &str) {
+    function.name = ObjectName::from(vec![Ident::new(name)]);
+}
+
+/// The arguments, when they are plain expressions.
+fn arguments(function: &Function) -> Option<Vec<Expr>> {
+    let list = match &function.args {
+        FunctionArguments::None => return Some(Vec::new()),
+        FunctionArguments::List(list) => list,
+        FunctionArguments::Subquery(_) => return None,
+    };
+    let plain = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(plain).collect()
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(sqlparser::ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn case(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr::Case {
+        case_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result: then }],
+        else_result: Some(Box::new(otherwise)),
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
+}
+
+fn text(value: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(value.to_owned()).with_empty_span())
+}
+
+fn number(value: &str) -> Expr {
+    Expr::Value(Value::Number(value.to_owned(), false).with_empty_span())
+}

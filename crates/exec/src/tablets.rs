@@ -1,0 +1,90 @@
+//! The way from a catalog's partitions to readers of their segments.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use cairn_catalog::{Catalog, Partition};
+use cairn_env::Env;
+use cairn_storage::hash::{bucket_of_hash, hash_rows};
+use cairn_storage::manifest::{Manifest, Segment, SegmentKind};
+use cairn_storage::{SegmentReader, StorageContext};
+use cairn_types::{PartitionId, Result};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use parquet::arrow::async_reader::AsyncFileReader;
+
+use crate::error::to_datafusion;
+use crate::table::ScanInfo;
+
+/// The storage engine as scans use it.
+pub struct Tablets {
+    pub storage: Arc<StorageContext>,
+}
+
+/// A segment that a scan reads: travels with DataFusion's file.
+#[derive(Clone)]
+pub(crate) struct SegmentRef {
+    pub(crate) partition: PartitionId,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) info: Option<Arc<ScanInfo>>,
+    reader: SegmentReader,
+}
+
+impl SegmentRef {
+    pub(crate) fn with_info(mut self, info: &Arc<ScanInfo>) -> Self {
+        self.info = Some(Arc::clone(info));
+        self
+    }
+}
+
+impl Tablets {
+    pub(crate) fn env(&self) -> &Env {
+        &self.storage.env
+    }
+
+    pub(crate) async fn manifest(&self, catalog: &Catalog, partition: &Partition) -> Result<Arc<Manifest>> {
+        let place = self.storage.volumes.place(catalog, partition)?;
+        self.storage.manifests.load_visible(&place, partition).await
+    }
+
+    pub(crate) fn segment(&self, catalog: &Catalog, partition: &Partition, segment: &Segment) -> Result<SegmentRef> {
+        let place = self.storage.volumes.place(catalog, partition)?;
+        let reader = SegmentReader::open(&self.storage.cache, &place.store, &place.key(&segment.file), segment);
+        let segment = Arc::new(segment.clone());
+        Ok(SegmentRef { partition: partition.id, segment, info: None, reader })
+    }
+
+    /// The bucket of each key; `keys` has one array a bucket column.
+    pub(crate) fn buckets_of(&self, keys: &[ArrayRef], buckets: u32) -> Result<Vec<u32>> {
+        let rows = keys.first().map_or(0, |k| k.len());
+        Ok(hash_rows(keys, rows)?.into_iter().map(|hash| bucket_of_hash(hash, buckets)).collect())
+    }
+}
+
+/// Opens segments for DataFusion's Parquet source.
+pub(crate) struct SegmentReaders;
+
+impl fmt::Debug for SegmentReaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SegmentReaders")
+    }
+}
+
+impl ParquetFileReaderFactory for SegmentReaders {
+    fn create_reader(
+        &self,
+        _partition_index: usize,
+        file: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
+        let segment = file.extension::<SegmentRef>().ok_or_else(|| {
+            to_datafusion(cairn_types::Error::internal(format!("file {} is no segment", file.path())))
+        })?;
+        match segment.segment.kind {
+            SegmentKind::Parquet => Ok(Box::new(segment.reader.clone())),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Fences: which epoch of a cluster may write and delete under its folder in a volume.
+//!
+//! Each epoch claims the folder by an object of its own, created once. The highest claim counts. A process asks
+//! [`Fence::check`] before it deletes or makes something count; a missing or unreadable claim is a "no".
+
+use cairn_codec::{Format, open, seal};
+use cairn_types::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::{VolumeStore, layout};
+
+const FENCE_VERSION: u16 = 1;
+
+/// What a claim says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FenceRecord {
+    pub cluster: String,
+    pub epoch: u64,
+    pub claimed_ms: u64,
+    /// Tells two claimants of one epoch apart, and a claimant's second try from another's first.
+    pub nonce: String,
+}
+
+/// Claims and checks.
+pub struct Fence;
+
+impl Fence {
+    /// Claims `record.epoch` of `record.cluster`: of all claimants of an epoch exactly one wins. The winner may claim
+    /// again.
+    ///
+    /// # Errors
+    /// `Fenced` when another nonce has this epoch or any has a higher one; `Unavailable`.
+    pub async fn claim(store: &VolumeStore, record: &FenceRecord) -> Result<()> {
+        let (cluster, epoch) = (record.cluster.as_str(), record.epoch);
+        let refuse_higher = |newest: Option<u64>| match newest {
+            Some(higher) if higher > epoch => Err(taken_over(store, cluster, epoch, higher)),
+            _ => Ok(()),
+        };
+        refuse_higher(Self::newest_epoch(store, cluster).await?)?;
+        if let Some(held) = Self::read(store, cluster, epoch).await? {
+            // The time of the first claim stays.
+            if held.nonce != record.nonce {
+                return Err(taken(store, cluster, epoch));
+            }
+            return Ok(());
+        }
+        match store.put_new(&layout::fence(cluster, epoch), encode(record)?.into()).await {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(taken(store, cluster, epoch)),
+            done => done?,
+        }
+        // Somebody may have claimed a higher one between the look and the claim.
+        refuse_higher(Self::newest_epoch(store, cluster).await?)
+    }
+
+    /// The highest claimed epoch; `None` when the volume holds no claim on this cluster.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn newest_epoch(store: &VolumeStore, cluster: &str) -> Result<Option<u64>> {
+        let claims = store.list(&layout::fence_folder(cluster));
+        claims
+            .try_fold(None, |newest, object| {
+                let epoch = layout::fence_epoch(cluster, &object.key);
+                futures::future::ready(Ok(newest.max(epoch)))
+            })
+            .await
+    }
+
+    /// The claim of `epoch`, if there is one.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read as this epoch's claim; `Unavailable`.
+    pub async fn read(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<Option<FenceRecord>> {
+        let key = layout::fence(cluster, epoch);
+        let bytes = match store.get(&key).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
+        let record =
+            decode(&bytes).map_err(|e| e.context(format!("{key} in volume {}", store.location())))?;
+        if record.cluster != cluster || record.epoch != epoch {
+            return Err(Error::corrupt(format!(
+                "{key} in volume {} is the claim of epoch {} of cluster {}",
+                store.location(),
+                record.epoch,
+                record.cluster
+            )));
+        }
+        Ok(Some(record))
+    }
+
+    /// Whether `epoch` may write and delete now.
+    ///
+    /// # Errors
+    /// `Fenced` when a higher epoch took over or when `epoch` never claimed the volume (missing information means "no");
+    /// `Corrupt` or `Unavailable` when that cannot be found out.
+    pub async fn check(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<()> {
+        match Self::newest_epoch(store, cluster).await? {
+            Some(higher) if higher > epoch => return Err(taken_over(store, cluster, epoch, higher)),
+            Some(newest) if newest == epoch && Self::read(store, cluster, epoch).await?.is_some() => {
+                return Ok(());
+            }
+            _ => {}
+        }
+        Err(Error::fenced(format!(
+            "epoch {epoch} of cluster {cluster} has no claim in volume {} (its folder {} was removed, or another volume is \
+             mounted there): this process must not write or delete",
+            store.location(),
+            layout::fence_folder(cluster)
+        )))
+    }
+}
+
+fn taken_over(store: &VolumeStore, cluster: &str, epoch: u64, higher: u64) -> Error {
+    Error::fenced(format!(
+        "epoch {epoch} of cluster {cluster} was taken over by epoch {higher} in volume {}: this process must stop",
+        store.location()
+    ))
+}
+
+fn taken(store: &VolumeStore, cluster: &str, epoch: u64) -> Error {
+    Error::fenced(format!(
+        "epoch {epoch} of cluster {cluster} was claimed by another process in volume {}: restore again to get a higher one",
+        store.location()
+    ))
+}
+
+fn encode(record: &FenceRecord) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(record).map_err(|e| Error::internal(format!("a fence is no JSON: {e}")))?;
+    Ok(seal(Format::Fence, FENCE_VERSION, &json))
+}
+
+fn decode(bytes: &[u8]) -> Result<FenceRecord> {
+    let frame = open(bytes, Format::Fence, FENCE_VERSION)?;
+    serde_json::from_slice(frame.body).map_err(|e| Error::corrupt(format!("the fence cannot be read: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_fence_stays_readable() {
+        let record =
+            FenceRecord { cluster: "c1".into(), epoch: 2, claimed_ms: 1_700_000_000_000, nonce: "n".into() };
+        let golden = include_bytes!("../tests/golden/fence-v1.bin");
+        assert_eq!(decode(golden).unwrap(), record);
+        assert_eq!(encode(&record).unwrap(), golden, "the format of fences changed");
+    }
+}

@@ -1,0 +1,98 @@
+//! What is refused: with its place when it does not parse, by its name when Cairn does not have it.
+
+use cairn_sql::parse_statements;
+use cairn_types::ErrorKind;
+
+use super::refused;
+
+#[test]
+fn syntax_errors_name_their_place() {
+    for (sql, expected) in [
+        ("SELEC 1", "line 1, column 1, near 'SELEC 1'"),
+        ("SELECT * FORM t", "line 1, column 15, near 't'"),
+        ("SELECT 1;\n  SELECT FROM WHERE", "line 2, column"),
+        ("SELECT (1", "at the end of the text"),
+        ("SELECT 'abc", "line 1, column 8, near ''abc'"),
+        ("CREATE TABLE t (a INT,)", "column 23, near ')'"),
+        ("CREATE TABLE t (a INT b INT)", "column 23, near 'b INT)'"),
+        ("CREATE TABLE t (a INT) DISTRIBUTED BY a", "column 39, near 'a'. Detail message: expected HASH (…) or RANDOM"),
+        ("CREATE TABLE t", "expected columns, or AS and a query"),
+        ("CREATE TABLE t (a, b)", "the columns have no types"),
+        ("CREATE TABLE t (a INT) COMMENT 'x' COMMENT 'y'", "COMMENT is given twice"),
+        ("CREATE TABLE t (a INT) DISTRIBUTED BY RANDOM BUCKETS 0", "between 1 and 1024"),
+        ("CREATE TABLE t (a INT) PROPERTIES (\"a\"=\"1\",\"a\"=\"2\")", "property \"a\" is given twice"),
+        ("CREATE TABLE t (a INT) PROPERTIES (a = 1)", "a property's name in quotes"),
+        ("DROP TABLE t u", "expected the end of the statement, found 'u'"),
+        ("DROP TABLE select", "expected the name of a table, found 'select'"),
+        ("ALTER TABLE t", "expected ADD, DROP"),
+        ("SHOW", "expected something that can be shown, found the end"),
+        ("SHOW NONSENSE", "found 'NONSENSE'"),
+        ("SHOW FULL VARIABLES", "expected TABLES, COLUMNS or PROCESSLIST"),
+        ("CREATE NONSENSE x", "expected what to CREATE, found 'NONSENSE'"),
+        ("INSERT INTO t", "expected VALUES or a query, found the end"),
+        ("SET a", "expected '='"),
+        ("KILL x", "the id of a connection"),
+        ("ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET INTERVAL 0 DAY", "INTERVAL 0 DAY is no length of time"),
+        ("ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON INTERVAL 1 MONTH", "INTERVAL 1 MONTH is no length of time"),
+        ("EXPLAIN CREATE TABLE t (a INT)", "CREATE TABLE … AS"),
+        ("SELECT 1 /* open", "line 1, column 10"),
+        ("SELECT 1 WITH", "line 1, column"),
+        ("WITH a AS (SELECT 1) WITH b AS (SELECT 2) SELECT 1", "two WITH clauses"),
+    ] {
+        let message = refused(sql);
+        assert!(message.contains(expected), "{sql}\n  {message}\n  lacks {expected}");
+    }
+}
+
+#[test]
+fn unsupported_statements_are_refused_by_name() {
+    for (sql, name) in [
+        ("CREATE MATERIALIZED VIEW mv AS SELECT 1", "CREATE MATERIALIZED VIEW"),
+        ("SUBMIT TASK AS INSERT INTO t SELECT 1", "SUBMIT"),
+        ("GRANT SELECT ON t TO u", "GRANT"),
+        ("REVOKE SELECT ON t FROM u", "REVOKE"),
+        ("CREATE ROLE r", "CREATE ROLE"),
+        ("LOCK TABLES t READ", "LOCK TABLES"),
+        ("UNLOCK TABLES", "UNLOCK TABLES"),
+        ("ALTER SYSTEM ADD FOLLOWER 'h:9010'", "ALTER SYSTEM ADD FOLLOWER"),
+        ("SHOW ROLES", "SHOW ROLES"),
+        ("SET ROLE ALL", "SET ROLE"),
+        ("ALTER TABLE t ADD ROLLUP r (a)", "ADD ROLLUP"),
+        ("INSERT IGNORE INTO t VALUES (1)", "INSERT IGNORE"),
+        ("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = 1", "ON DUPLICATE KEY UPDATE"),
+        ("REPLACE INTO t VALUES (1)", "REPLACE"),
+        ("SELECT * FROM t INTO OUTFILE 'x'", "INTO OUTFILE"),
+        ("SELECT 1 INTO OUTFILE 's3://x' FORMAT AS CSV", "INTO OUTFILE"),
+        ("SELECT * INTO u FROM t", "SELECT … INTO"),
+        ("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", "INSERT inside a query"),
+        ("CREATE TABLE t (a JSON)", "Column 'a' (line 1, column 19): Type JSON"),
+        ("CREATE TABLE t (a ARRAY<INT>)", "Type ARRAY<INT>"),
+        ("CREATE TABLE t (a INT UNSIGNED)", "Type INT UNSIGNED"),
+        ("CREATE USER u DEFAULT ROLE r", "DEFAULT ROLE"),
+        ("BEGIN WITH LABEL l", "BEGIN WITH LABEL"),
+    ] {
+        let error = parse_statements(sql).err();
+        let told = error.as_ref().is_some_and(|e| e.message().contains(name) && e.kind() == ErrorKind::Unsupported);
+        assert!(told, "{sql}: {error:?}");
+    }
+}
+
+#[test]
+fn garbage_never_panics() {
+    for sql in [
+        "\0", "'", "`", "\\", "(", ")", "((", "]", "SELECT", ";;;'", "/*", "/*!", "/*!4", "*/", "@", "@@", "@@.", "SET @",
+        "SET @@", "SET @@global.", "CREATE USER @", "CREATE USER u@", "CREATE USER u@.", "KILL 99999999999999999999",
+        "SHOW TABLET 1e5", "SHOW WARNINGS LIMIT -1", "CREATE TABLE t (a DECIMAL(99999999999, 1))", "SELECT 1 1 1", "EXPLAIN",
+        "DESC", "PREPARE p FROM", "\u{feff}", "SELECT '\u{0}'", "SELECT 🙂 FROM 🙂", "b'", "x'zz'", "SELECT x'zz'",
+    ] {
+        let _ = parse_statements(sql);
+    }
+}
+
+#[test]
+fn too_long_texts_are_refused_before_they_are_read() {
+    let blanks = " ".repeat(cairn_types::limits::SQL_BYTES_MAX + 1);
+    assert!(refused(&blanks).contains("bytes, more than"));
+    let signs = "+".repeat(4_000_000);
+    assert!(refused(&signs).contains("words and signs"));
+}

@@ -1,0 +1,274 @@
+//! Makes the files of loads visible: new manifests, durable, then one command for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_catalog::{Catalog, Command, ManifestRef, Partition, PartitionChange, Reply, TxnState};
+use cairn_objects::Fence;
+use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TxnId};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::context::{StorageContext, visible_partition, visible_table};
+use crate::flush::discard;
+use crate::load::Written;
+use crate::manifest::{Manifest, Rowset};
+use crate::open_writes::WriteGuard;
+use crate::volumes::PartitionPlace;
+
+/// How often a commit starts anew because somebody else changed a partition first.
+const TRIES: usize = 16;
+/// Manifests that are written at the same time.
+const MANIFESTS_AT_ONCE: usize = 8;
+
+/// What is to become visible, all of it or nothing.
+pub struct CommitRequest {
+    pub db: DbId,
+    /// The load, when it was begun.
+    pub txn: Option<TxnId>,
+    /// A label to be used by this commit, when it was not.
+    pub label: Option<String>,
+    /// May be empty: the label is used all the same.
+    pub written: Vec<Written>,
+    /// What the load wants remembered.
+    pub details: String,
+    /// The new rows take the place of all others: of the whole table, or of the partitions that the load was for.
+    pub overwrite: bool,
+}
+
+/// What became visible.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    pub txn: Option<TxnId>,
+    pub rows: u64,
+    /// Bytes of the new segments.
+    pub bytes: u64,
+    pub partitions: usize,
+}
+
+/// Whether an error leaves it open if the commit happened.
+enum Failure {
+    /// It did not happen and will not.
+    Refused(Error),
+    /// It may have happened: its files must stay.
+    Unknown(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A partition's part of a commit.
+struct Part<'a> {
+    partition: PartitionId,
+    rowsets: &'a [Rowset],
+    /// Drop what is there.
+    replace: bool,
+}
+
+/// Commits loads.
+#[derive(Clone)]
+pub struct Committer {
+    ctx: Arc<StorageContext>,
+}
+
+impl Committer {
+    #[must_use]
+    pub fn new(ctx: Arc<StorageContext>) -> Self {
+        Self { ctx }
+    }
+
+    /// Makes everything in `request` visible by one command. Others' commits to the same partitions are not lost: their
+    /// rows stay beside the new ones, unless this one overwrites.
+    ///
+    /// # Errors
+    /// `LabelUsed`; `Conflict` when a partition was dropped or the load was aborted meanwhile; `Fenced`;
+    /// `ResourceExhausted`; `Unavailable`. The new files are deleted, except after an `Unavailable`, `Timeout` or
+    /// `Internal` of the journal: the commit may have happened then, and its label tells.
+    pub async fn commit(&self, request: CommitRequest) -> Result<Committed> {
+        let locked = parts(&self.ctx.meta.catalog(), &request)?;
+        let ids = locked.iter().map(|part| part.partition).collect();
+        drop(locked);
+        let guards = self.ctx.partition_locks.lock(ids).await;
+        let outcome = self.commit_locked(&request).await;
+        drop(guards);
+        match outcome {
+            Ok(committed) => Ok(committed),
+            Err(Failure::Unknown(error)) => Err(error),
+            Err(Failure::Refused(error)) => {
+                for written in request.written {
+                    written.discard().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn commit_locked(&self, request: &CommitRequest) -> Result<Committed, Failure> {
+        for attempt in 0..TRIES {
+            let catalog = self.ctx.meta.catalog();
+            check_txn(&catalog, request.txn)?;
+            // A manifest's name is used once: each further attempt is a write of its own.
+            let write = match request.written.first() {
+                Some(first) if attempt == 0 => Arc::clone(&first.guard),
+                _ => Arc::new(self.ctx.open_writes.begin(&self.ctx.env)),
+            };
+            let parts = parts(&catalog, request)?;
+            let changed = self.write_manifests(&catalog, &parts, &write).await?;
+            self.ctx.env.failpoint("load.after_manifests")?;
+            let command = Command::Commit {
+                db: request.db,
+                txn: request.txn,
+                label: request.label.clone(),
+                changes: changed.iter().map(|c| c.change.clone()).collect(),
+                details: request.details.clone(),
+            };
+            match self.ctx.meta.propose(command).await {
+                Ok(reply) => {
+                    self.ctx.env.failpoint("load.after_commit").map_err(Failure::Unknown)?;
+                    return Ok(committed(request, &reply, changed.len()));
+                }
+                Err(e) if may_have_happened(e.kind()) => return Err(Failure::Unknown(e)),
+                Err(e) => {
+                    let overtaken = e.kind() == ErrorKind::Conflict
+                        && any_base_changed(&self.ctx.meta.catalog(), &changed);
+                    discard(
+                        &changed.into_iter().map(|c| (c.place, c.change.manifest.name)).collect::<Vec<_>>(),
+                    )
+                    .await;
+                    if !overtaken {
+                        return Err(Failure::Refused(e));
+                    }
+                }
+            }
+        }
+        let busy =
+            "the partitions were changed by others too often while this load was committed: load again";
+        Err(Failure::Refused(Error::conflict(busy)))
+    }
+
+    async fn write_manifests(
+        &self,
+        catalog: &Catalog,
+        parts: &[Part<'_>],
+        write: &WriteGuard,
+    ) -> Result<Vec<Changed>> {
+        let mut places = Vec::with_capacity(parts.len());
+        for part in parts {
+            let partition = visible_partition(catalog, part.partition)?;
+            places.push((part, partition, self.ctx.volumes.place(catalog, partition)?));
+        }
+        check_fences(catalog, places.iter().map(|(.., place)| place)).await?;
+        let all = places
+            .into_iter()
+            .map(|(part, partition, place)| self.write_manifest(part, partition, place, write));
+        futures::stream::iter(all).buffered(MANIFESTS_AT_ONCE).try_collect().await
+    }
+
+    async fn write_manifest(
+        &self,
+        part: &Part<'_>,
+        partition: &Partition,
+        place: PartitionPlace,
+        write: &WriteGuard,
+    ) -> Result<Changed> {
+        let mut manifest = match part.replace {
+            true => Manifest::empty(partition.id),
+            false => Manifest::clone(&*self.ctx.manifests.load_visible(&place, partition).await?),
+        };
+        manifest.rowsets.extend(part.rowsets.iter().cloned());
+        let manifest = self.ctx.manifests.write(&place, Arc::new(manifest), write.id()).await?;
+        Ok(Changed { change: change(partition, manifest), place })
+    }
+}
+
+/// A manifest that was written for a partition.
+pub(crate) struct Changed {
+    pub change: PartitionChange,
+    pub place: PartitionPlace,
+}
+
+/// The change from the visible manifest of `partition` to `manifest`.
+pub(crate) fn change(partition: &Partition, manifest: ManifestRef) -> PartitionChange {
+    PartitionChange {
+        partition: partition.id,
+        base: partition.visible().map(|v| v.manifest.name.clone()),
+        manifest,
+    }
+}
+
+/// Whether one of the partitions has another visible manifest than `changed` was made from.
+pub(crate) fn any_base_changed(catalog: &Catalog, changed: &[Changed]) -> bool {
+    changed.iter().any(|c| match catalog.partition(c.change.partition) {
+        Some(partition) => partition.visible().map(|v| &v.manifest.name) != c.change.base.as_ref(),
+        None => true,
+    })
+}
+
+/// Asks each volume whether this epoch may still write there.
+pub(crate) async fn check_fences(
+    catalog: &Catalog,
+    places: impl Iterator<Item = &PartitionPlace>,
+) -> Result<()> {
+    let stores: BTreeMap<&str, _> = places.map(|place| (place.store.location(), &place.store)).collect();
+    for store in stores.into_values() {
+        Fence::check(store, &catalog.cluster().id, catalog.cluster().epoch).await?;
+    }
+    Ok(())
+}
+
+/// Whether a command that failed so may have been taken by the journal all the same.
+pub(crate) fn may_have_happened(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal | ErrorKind::Cancelled)
+}
+
+fn check_txn(catalog: &Catalog, txn: Option<TxnId>) -> Result<()> {
+    let Some(id) = txn else { return Ok(()) };
+    let txn = catalog.txn(id).ok_or_else(|| Error::not_found(format!("load {id} is not known")))?;
+    match txn.state {
+        TxnState::Prepare => Ok(()),
+        state => Err(Error::conflict(format!(
+            "load {id} (label '{}') is {} already: {}",
+            txn.label,
+            state.name(),
+            txn.details
+        ))),
+    }
+}
+
+/// What changes, by partition.
+fn parts<'a>(catalog: &Catalog, request: &'a CommitRequest) -> Result<Vec<Part<'a>>> {
+    let mut parts = Vec::new();
+    for written in &request.written {
+        let new = written.partitions.iter().map(|(id, rowsets)| (*id, rowsets.as_slice()));
+        let mut rowsets: BTreeMap<PartitionId, &[Rowset]> = new.collect();
+        if request.overwrite {
+            let (_, olap) = visible_table(catalog, written.table)?;
+            let emptied = catalog
+                .partitions_of(olap)
+                .filter(|p| written.only.as_ref().is_none_or(|only| only.contains(&p.id)))
+                .filter(|p| p.visible().is_some_and(|v| v.manifest.segments > 0));
+            for partition in emptied {
+                rowsets.entry(partition.id).or_default();
+            }
+        }
+        let part = |(partition, rowsets)| Part { partition, rowsets, replace: request.overwrite };
+        parts.extend(rowsets.into_iter().map(part));
+    }
+    let mut ids: Vec<_> = parts.iter().map(|part| part.partition).collect();
+    ids.sort_unstable();
+    match ids.windows(2).any(|pair| pair.first() == pair.last()) {
+        true => Err(Error::internal("two parts of one commit write to one partition")),
+        false => Ok(parts),
+    }
+}
+
+fn committed(request: &CommitRequest, reply: &Reply, partitions: usize) -> Committed {
+    let txn = match reply {
+        Reply::Txn(id) => Some(*id),
+        _ => request.txn,
+    };
+    let rows = request.written.iter().map(|w| w.rows).sum();
+    Committed { txn, rows, bytes: request.written.iter().map(|w| w.bytes).sum(), partitions }
+}

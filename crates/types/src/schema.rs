@@ -1,0 +1,53 @@
+//! Columns and schemas of tables.
+
+use serde::{Deserialize, Serialize};
+
+use crate::SqlType;
+
+/// What a column holds when a load names no value for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ColumnDefault {
+    /// The text of `DEFAULT "…"`; parsed by the column's type when used.
+    Text(String),
+    /// `DEFAULT CURRENT_TIMESTAMP`.
+    CurrentTimestamp,
+    /// `DEFAULT NULL`.
+    Null,
+}
+
+/// A column of a table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// As written by the user; compared without regard to case.
+    pub name: String,
+    pub ty: SqlType,
+    pub nullable: bool,
+    /// Whether it is one of the (leading) key columns.
+    pub key: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<ColumnDefault>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// The columns of a table, in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schema {
+    pub columns: Vec<Column>,
+}
+
+impl Schema {
+    /// The position of the column `name`, without regard to case.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The column `name`, without regard to case.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
+    }
+}
