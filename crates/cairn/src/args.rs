@@ -101,7 +101,13 @@ pub struct SqlArgs {
     /// Password of the user
     ///
     /// Other users of this machine can see the command line: the environment variable is the better place.
-    #[arg(long, env = "CAIRN_PASSWORD", hide_env_values = true, default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "CAIRN_PASSWORD",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     pub password: String,
 
     /// Database to use

@@ -37,7 +37,9 @@ impl Catalog {
             RecoverPartition { table, name } => self.recover_partition(*table, name),
             RenamePartition { table, name, to } => self.rename_partition(*table, name, to),
             Truncate { table, partitions } => self.truncate(now, *table, partitions),
-            BeginTxn { db, label, source, timeout_ms } => self.begin_txn(now, *db, label, source, *timeout_ms),
+            BeginTxn { db, label, source, timeout_ms } => {
+                self.begin_txn(now, *db, label, source, *timeout_ms)
+            }
             Commit { db, txn, label, changes, details } => {
                 self.commit(now, *db, *txn, label.as_deref(), changes, details)
             }
@@ -47,7 +49,9 @@ impl Catalog {
             CreateVolume { name, kind, location, comment, properties } => {
                 self.create_volume(now, name, *kind, location, comment, properties)
             }
-            AlterVolume { name, comment, properties } => self.alter_volume(name, comment.as_deref(), properties),
+            AlterVolume { name, comment, properties } => {
+                self.alter_volume(name, comment.as_deref(), properties)
+            }
             DropVolume { name } => self.drop_volume(name),
             SetDefaultVolume { name } => self.set_default_volume(name),
             CreateUser { user, if_not_exists } => self.create_user(user, *if_not_exists),

@@ -16,57 +16,167 @@ use crate::{
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Command {
-    CreateDatabase { name: String, if_not_exists: bool },
+    CreateDatabase {
+        name: String,
+        if_not_exists: bool,
+    },
     /// With `force` it cannot be recovered.
-    DropDatabase { name: String, force: bool },
-    RecoverDatabase { name: String },
+    DropDatabase {
+        name: String,
+        force: bool,
+    },
+    RecoverDatabase {
+        name: String,
+    },
 
     CreateTable(Box<TableSpec>),
-    CreateView { db: DbId, name: String, view: View, comment: String, or_replace: bool },
-    DropTable { db: DbId, name: String, force: bool },
-    RecoverTable { db: DbId, name: String },
-    RenameTable { table: TableId, name: String },
-    SwapTables { left: TableId, right: TableId },
-    SetTableComment { table: TableId, comment: String },
-    SetTableProperties { table: TableId, properties: BTreeMap<String, String> },
+    CreateView {
+        db: DbId,
+        name: String,
+        view: View,
+        comment: String,
+        or_replace: bool,
+    },
+    DropTable {
+        db: DbId,
+        name: String,
+        force: bool,
+    },
+    RecoverTable {
+        db: DbId,
+        name: String,
+    },
+    RenameTable {
+        table: TableId,
+        name: String,
+    },
+    SwapTables {
+        left: TableId,
+        right: TableId,
+    },
+    SetTableComment {
+        table: TableId,
+        comment: String,
+    },
+    SetTableProperties {
+        table: TableId,
+        properties: BTreeMap<String, String>,
+    },
 
     /// Partitions whose bounds exist already are left as they are if `if_not_exists`.
-    CreatePartitions { table: TableId, partitions: Vec<PartitionSpec>, if_not_exists: bool },
-    DropPartition { table: TableId, name: String, force: bool },
-    RecoverPartition { table: TableId, name: String },
-    RenamePartition { table: TableId, name: String, to: String },
+    CreatePartitions {
+        table: TableId,
+        partitions: Vec<PartitionSpec>,
+        if_not_exists: bool,
+    },
+    DropPartition {
+        table: TableId,
+        name: String,
+        force: bool,
+    },
+    RecoverPartition {
+        table: TableId,
+        name: String,
+    },
+    RenamePartition {
+        table: TableId,
+        name: String,
+        to: String,
+    },
     /// Each named partition (all when empty) gives way to a new, empty one with the same name and bounds.
-    Truncate { table: TableId, partitions: Vec<String> },
+    Truncate {
+        table: TableId,
+        partitions: Vec<String>,
+    },
 
     /// Reserves a label.
-    BeginTxn { db: DbId, label: String, source: String, timeout_ms: u64 },
+    BeginTxn {
+        db: DbId,
+        label: String,
+        source: String,
+        timeout_ms: u64,
+    },
     /// Makes all changes visible at once. `txn` when it was begun; a `label` without one is reserved here.
-    Commit { db: DbId, txn: Option<TxnId>, label: Option<String>, changes: Vec<PartitionChange>, details: String },
+    Commit {
+        db: DbId,
+        txn: Option<TxnId>,
+        label: Option<String>,
+        changes: Vec<PartitionChange>,
+        details: String,
+    },
     /// The same rows in other files: the data version stays.
-    CommitCompaction { change: PartitionChange },
-    AbortTxn { txn: TxnId, reason: String },
+    CommitCompaction {
+        change: PartitionChange,
+    },
+    AbortTxn {
+        txn: TxnId,
+        reason: String,
+    },
     /// Aborts every open load; said by a frontend that starts.
-    AbortOpenTxns { reason: String },
+    AbortOpenTxns {
+        reason: String,
+    },
 
-    CreateVolume { name: String, kind: VolumeKind, location: String, comment: String, properties: BTreeMap<String, String> },
+    CreateVolume {
+        name: String,
+        kind: VolumeKind,
+        location: String,
+        comment: String,
+        properties: BTreeMap<String, String>,
+    },
     /// `None` leaves a part as it is; properties are set one by one.
-    AlterVolume { name: String, comment: Option<String>, properties: BTreeMap<String, String> },
-    DropVolume { name: String },
-    SetDefaultVolume { name: String },
+    AlterVolume {
+        name: String,
+        comment: Option<String>,
+        properties: BTreeMap<String, String>,
+    },
+    DropVolume {
+        name: String,
+    },
+    SetDefaultVolume {
+        name: String,
+    },
 
-    CreateUser { user: User, if_not_exists: bool },
-    AlterUser { user: User },
-    DropUser { name: String, if_exists: bool },
+    CreateUser {
+        user: User,
+        if_not_exists: bool,
+    },
+    AlterUser {
+        user: User,
+    },
+    DropUser {
+        name: String,
+        if_exists: bool,
+    },
 
-    Set { name: String, value: String },
+    Set {
+        name: String,
+        value: String,
+    },
 
-    SetSnapshotPolicy { policy: Option<SnapshotPolicy> },
+    SetSnapshotPolicy {
+        policy: Option<SnapshotPolicy>,
+    },
     /// The journal index of this entry is the snapshot's.
     BeginSnapshot(SnapshotSpec),
-    AdvanceSnapshot { id: SnapshotId, state: crate::SnapshotState, detail: String, error: String, bytes: u64, files: u64 },
+    AdvanceSnapshot {
+        id: SnapshotId,
+        state: crate::SnapshotState,
+        detail: String,
+        error: String,
+        bytes: u64,
+        files: u64,
+    },
     /// Removes the pin; the job stays in the history until its files are gone.
-    DropSnapshot { name: String, if_exists: bool, detail: String },
-    SetSnapshotPinned { id: SnapshotId, pinned: bool },
+    DropSnapshot {
+        name: String,
+        if_exists: bool,
+        detail: String,
+    },
+    SetSnapshotPinned {
+        id: SnapshotId,
+        pinned: bool,
+    },
 
     /// Forgets what no one can reach any more; the catalog checks each part again and keeps what it must.
     Trim(Trim),

@@ -85,7 +85,10 @@ impl Catalog {
 
     pub(crate) fn recover_database(&mut self, name: &str) -> Outcome {
         if self.database_named(name).is_some() {
-            return Err(Error::new(ErrorKind::DatabaseExists, format!("Database '{name}' exists; it was not dropped")));
+            return Err(Error::new(
+                ErrorKind::DatabaseExists,
+                format!("Database '{name}' exists; it was not dropped"),
+            ));
         }
         let newest = self
             .databases

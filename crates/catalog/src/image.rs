@@ -142,7 +142,8 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, Catalog)> {
 
 fn assemble(mut sections: Sections<'_>) -> Result<Catalog> {
     let root: Vec<Root> = sections.take("root")?;
-    let [root] = <[Root; 1]>::try_from(root).map_err(|_| Error::corrupt("section root must have one record"))?;
+    let [root] =
+        <[Root; 1]>::try_from(root).map_err(|_| Error::corrupt("section root must have one record"))?;
     let mut catalog = Catalog {
         cluster: root.cluster,
         next_id: root.next_id,
@@ -159,7 +160,9 @@ fn assemble(mut sections: Sections<'_>) -> Result<Catalog> {
         names: Names::default(),
     };
     if let Some(unknown) = sections.0.keys().next() {
-        return Err(Error::corrupt(format!("the image has a section '{unknown}' that this Cairn does not know: use a newer one")));
+        return Err(Error::corrupt(format!(
+            "the image has a section '{unknown}' that this Cairn does not know: use a newer one"
+        )));
     }
     catalog.rebuild_names();
     Ok(catalog)
@@ -170,8 +173,10 @@ struct Sections<'a>(BTreeMap<String, (u64, &'a [u8])>);
 
 impl Sections<'_> {
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Vec<T>> {
-        let (count, mut lines) =
-            self.0.remove(name).ok_or_else(|| Error::corrupt(format!("the image has no section '{name}'")))?;
+        let (count, mut lines) = self
+            .0
+            .remove(name)
+            .ok_or_else(|| Error::corrupt(format!("the image has no section '{name}'")))?;
         let mut records = Vec::new();
         while !lines.is_empty() {
             let (line, rest) = split_line(lines);
@@ -179,7 +184,10 @@ impl Sections<'_> {
             lines = rest;
         }
         if records.len() as u64 != count {
-            return Err(Error::corrupt(format!("section '{name}' says {count} records and has {}", records.len())));
+            return Err(Error::corrupt(format!(
+                "section '{name}' says {count} records and has {}",
+                records.len()
+            )));
         }
         Ok(records)
     }
@@ -201,7 +209,8 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn parse<T: DeserializeOwned>(what: &str, json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|e| Error::corrupt(format!("a record of {what} cannot be read: {e}")))
+    serde_json::from_slice(json)
+        .map_err(|e| Error::corrupt(format!("a record of {what} cannot be read: {e}")))
 }
 
 /// The catalog as one JSON value, for people. Secrets are masked.

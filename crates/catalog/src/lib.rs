@@ -36,11 +36,11 @@ use cairn_types::{DbId, PartitionId, SnapshotId, TableId, TxnId, VolumeId};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Trim, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec};
+pub use command::{Command, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim};
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
 pub use partition::{Bounds, ManifestRef, Partition, Version};
 pub use partitioning::{Partitioning, TimeUnit};
-pub use snapshot::{SnapshotKind, SnapshotPolicy, Snapshot, SnapshotState};
+pub use snapshot::{Snapshot, SnapshotKind, SnapshotPolicy, SnapshotState};
 pub use table::{Distribution, OlapTable, Table, TableKind, View};
 pub use txn::{Txn, TxnState};
 pub use user::User;

@@ -213,7 +213,10 @@ impl Catalog {
             return Err(unknown_partition(name, &table.name));
         };
         if olap.partitioning == Partitioning::None {
-            return Err(Error::analysis(format!("table {} is not partitioned; use TRUNCATE TABLE", table.name)));
+            return Err(Error::analysis(format!(
+                "table {} is not partitioned; use TRUNCATE TABLE",
+                table.name
+            )));
         }
         self.retire(now, id, force);
         self.put_olap(table, olap);
@@ -242,8 +245,11 @@ impl Catalog {
         let Some(partition) = newest.map(|p| Partition::clone(p)) else {
             return Err(Error::analysis(format!("Partition '{name}' is not in the recycle bin")));
         };
-        let spec =
-            PartitionSpec { name: name.to_owned(), bounds: partition.bounds.clone(), buckets: Some(partition.buckets) };
+        let spec = PartitionSpec {
+            name: name.to_owned(),
+            bounds: partition.bounds.clone(),
+            buckets: Some(partition.buckets),
+        };
         self.check_bounds(&olap, &spec)?;
         olap.partitions.insert(name.to_owned(), partition.id);
         self.put_partition(Partition { dropped: None, ..partition });

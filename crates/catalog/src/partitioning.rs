@@ -12,13 +12,23 @@ use crate::{Bounds, PartitionSpec};
 pub enum Partitioning {
     None,
     /// `RANGE(c…)`: partitions are declared.
-    Range { columns: Vec<usize> },
+    Range {
+        columns: Vec<usize>,
+    },
     /// `LIST(c…)`: partitions are declared.
-    List { columns: Vec<usize> },
+    List {
+        columns: Vec<usize>,
+    },
     /// `date_trunc(unit, c)` or `time_slice(c, INTERVAL n unit)`: ranges, made when a row needs one.
-    Time { column: usize, unit: TimeUnit, step: u32 },
+    Time {
+        column: usize,
+        unit: TimeUnit,
+        step: u32,
+    },
     /// `(c…)`: one list partition a combination of values, made when a row needs one.
-    Values { columns: Vec<usize> },
+    Values {
+        columns: Vec<usize>,
+    },
 }
 
 /// A unit of `date_trunc`.
@@ -87,7 +97,8 @@ impl TimeUnit {
                 origin() + chrono::Duration::days(since.div_euclid(step) * step)
             }
             Self::Week => {
-                let monday = day_start - chrono::Duration::days(i64::from(date.weekday().num_days_from_monday()));
+                let monday =
+                    day_start - chrono::Duration::days(i64::from(date.weekday().num_days_from_monday()));
                 let weeks = monday.signed_duration_since(origin()).num_weeks();
                 monday - chrono::Duration::weeks(weeks.rem_euclid(step))
             }
@@ -186,7 +197,11 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
         // Dates begin at year 0: what is below is NULL alone, so NULL has a partition of its own.
         Literal::Null => {
             let upper = Some(vec![Literal::Date(i32::MIN)]);
-            return Ok(PartitionSpec { name: "pNULL".into(), bounds: Bounds::Range { lower: None, upper }, buckets: None });
+            return Ok(PartitionSpec {
+                name: "pNULL".into(),
+                bounds: Bounds::Range { lower: None, upper },
+                buckets: None,
+            });
         }
         Literal::Date(days) => value_time(i64::from(*days) * 86_400_000_000),
         Literal::DateTime(micros) => value_time(*micros),
@@ -196,9 +211,9 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
     let start = unit.floor(time, step);
     let end = unit.next(start, step).ok_or_else(out_of_range)?;
     let bound = |time: NaiveDateTime| match value {
-        Literal::Date(_) => {
-            i32::try_from(micros(time).div_euclid(86_400_000_000)).map(Literal::Date).map_err(|_| out_of_range())
-        }
+        Literal::Date(_) => i32::try_from(micros(time).div_euclid(86_400_000_000))
+            .map(Literal::Date)
+            .map_err(|_| out_of_range()),
         _ => Ok(Literal::DateTime(micros(time))),
     };
     let bounds = Bounds::Range { lower: Some(vec![bound(start)?]), upper: Some(vec![bound(end)?]) };
@@ -252,7 +267,9 @@ pub fn every(
         Literal::DateTime(micros) => value_time(*micros),
         _ => None,
     };
-    let bad = |what: &str| Error::analysis(format!("START ({start}) END ({end}) EVERY ({step} {}): {what}", unit.name()));
+    let bad = |what: &str| {
+        Error::analysis(format!("START ({start}) END ({end}) EVERY ({step} {}): {what}", unit.name()))
+    };
     let (mut at, stop) = (time(start).zip(time(end))).ok_or_else(|| bad("bounds must be dates"))?;
     let literal = |time: NaiveDateTime| match start {
         Literal::Date(_) => Literal::Date(i32::try_from(micros(time).div_euclid(day)).unwrap_or(i32::MAX)),
@@ -299,7 +316,13 @@ mod tests {
         check("week", 1, "2024-03-03", SqlType::Date, "p20240226 [2024-02-26, 2024-03-04)");
         let hour = "p2024022923 [2024-02-29 23:00:00, 2024-03-01 00:00:00)";
         check("hour", 1, "2024-02-29 23:59:59.9", SqlType::DateTime, hour);
-        check("month", 1, "2024-02-29 12:00:00", SqlType::DateTime, "p202402 [2024-02-01 00:00:00, 2024-03-01 00:00:00)");
+        check(
+            "month",
+            1,
+            "2024-02-29 12:00:00",
+            SqlType::DateTime,
+            "p202402 [2024-02-01 00:00:00, 2024-03-01 00:00:00)",
+        );
         check("day", 7, "0001-01-08", SqlType::Date, "p00010108 [0001-01-08, 0001-01-15)");
     }
 
@@ -326,7 +349,8 @@ mod tests {
     fn every_cuts_a_range() {
         let date = |text| Literal::parse(text, SqlType::Date).unwrap();
         let names = |start, end, max| {
-            every(&date(start), &date(end), TimeUnit::Month, 1, max).map(|s| s.iter().map(|p| p.name.clone()).collect::<Vec<_>>())
+            every(&date(start), &date(end), TimeUnit::Month, 1, max)
+                .map(|s| s.iter().map(|p| p.name.clone()).collect::<Vec<_>>())
         };
         assert_eq!(names("2024-11-01", "2025-01-01", 9).unwrap(), ["p202411", "p202412"]);
         assert!(names("2024-11-01", "2024-11-01", 9).is_err());

@@ -43,7 +43,9 @@ impl Catalog {
                 _ => Vec::new(),
             };
             let until = replaced.into_iter().chain(dropped.map(|d| d.at.index)).min().unwrap_or(u64::MAX);
-            let seeing = |s: &&Arc<Snapshot>| s.state.pins() && (version.created.index..until).contains(&s.created.index);
+            let seeing = |s: &&Arc<Snapshot>| {
+                s.state.pins() && (version.created.index..until).contains(&s.created.index)
+            };
             holders.extend(self.snapshots().filter(seeing).map(|s| Holder::Snapshot(s.name.clone())));
             if !holders.is_empty() {
                 held.push((version, holders));
@@ -55,7 +57,8 @@ impl Catalog {
     /// Forgets what no one can reach any more. Each part is checked here again: what a snapshot sees stays, whatever
     /// the command says.
     pub(crate) fn trim(&mut self, now: Stamp, trim: &Trim) -> Outcome {
-        let forgotten = self.trim_versions() + self.trim_dropped(trim) + self.trim_txns(trim) + self.trim_snapshots(trim);
+        let forgotten =
+            self.trim_versions() + self.trim_dropped(trim) + self.trim_txns(trim) + self.trim_snapshots(trim);
         debug_assert!(now.time_ms >= trim.dropped_before_ms, "a time to come would forget everything");
         Ok(match forgotten {
             0 => Reply::Unchanged,
@@ -70,13 +73,17 @@ impl Catalog {
             let last = partition.versions.len() - 1;
             let seen = |position: usize, version: &Version| {
                 position == last
-                    || partition
-                        .versions
-                        .get(position + 1)
-                        .is_none_or(|next| self.is_seen_by_snapshot(version.created.index, next.created.index))
+                    || partition.versions.get(position + 1).is_none_or(|next| {
+                        self.is_seen_by_snapshot(version.created.index, next.created.index)
+                    })
             };
-            let kept: imbl::Vector<Version> =
-                partition.versions.iter().enumerate().filter(|(i, v)| seen(*i, v)).map(|(_, v)| v.clone()).collect();
+            let kept: imbl::Vector<Version> = partition
+                .versions
+                .iter()
+                .enumerate()
+                .filter(|(i, v)| seen(*i, v))
+                .map(|(_, v)| v.clone())
+                .collect();
             if kept.len() < partition.versions.len() {
                 changed.push(Partition { versions: kept, ..Partition::clone(partition) });
             }
@@ -114,7 +121,9 @@ impl Catalog {
         let databases: Vec<_> = self
             .databases
             .values()
-            .filter(|d| d.dropped.as_ref().is_some_and(outlived) && !self.tables.values().any(|t| t.db == d.id))
+            .filter(|d| {
+                d.dropped.as_ref().is_some_and(outlived) && !self.tables.values().any(|t| t.db == d.id)
+            })
             .map(|d| d.id)
             .collect();
         for id in &databases {
@@ -156,8 +165,7 @@ impl Catalog {
 
     /// The history of snapshot jobs whose files are gone, oldest first.
     fn trim_snapshots(&mut self, trim: &Trim) -> u64 {
-        let ended: Vec<_> =
-            self.snapshots.values().filter(|s| s.is_gone()).map(|s| s.id).collect();
+        let ended: Vec<_> = self.snapshots.values().filter(|s| s.is_gone()).map(|s| s.id).collect();
         let excess = ended.len().saturating_sub(usize::try_from(trim.jobs_max).unwrap_or(usize::MAX));
         for id in ended.iter().take(excess) {
             self.snapshots.remove(id);

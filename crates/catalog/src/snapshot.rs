@@ -201,7 +201,9 @@ impl Catalog {
         let from = snapshot.state;
         let allowed = match state {
             SnapshotState::Error => from.is_running(),
-            SnapshotState::Deleted => matches!(from, SnapshotState::Expired | SnapshotState::Error) && !snapshot.cleaned,
+            SnapshotState::Deleted => {
+                matches!(from, SnapshotState::Expired | SnapshotState::Error) && !snapshot.cleaned
+            }
             SnapshotState::Expired => from == SnapshotState::Finished,
             later => from.is_running() && from < later,
         };
@@ -266,7 +268,9 @@ impl Catalog {
 /// A name is a folder in a volume: letters, digits, `_`, `-` and `.`, and the automated ones' prefix is theirs.
 fn check_name(name: &str, kind: SnapshotKind) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let fits = (1..=limits::LABEL_CHARS_MAX).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.');
+    let fits = (1..=limits::LABEL_CHARS_MAX).contains(&name.len())
+        && name.chars().all(plain)
+        && !name.starts_with('.');
     if !fits {
         return Err(Error::analysis(format!(
             "Invalid snapshot name '{name}': use 1 to {} letters, digits, '_', '-' or '.'",
@@ -274,7 +278,10 @@ fn check_name(name: &str, kind: SnapshotKind) -> Result<()> {
         )));
     }
     if kind == SnapshotKind::Manual && name.starts_with(Snapshot::AUTOMATED_PREFIX) {
-        return Err(Error::analysis(format!("names that begin with '{}' belong to automated snapshots", Snapshot::AUTOMATED_PREFIX)));
+        return Err(Error::analysis(format!(
+            "names that begin with '{}' belong to automated snapshots",
+            Snapshot::AUTOMATED_PREFIX
+        )));
     }
     Ok(())
 }

@@ -53,8 +53,13 @@ pub struct OlapTable {
 #[serde(deny_unknown_fields)]
 pub enum Distribution {
     /// By a hash of these columns.
-    Hash { columns: Vec<usize>, buckets: u32 },
-    Random { buckets: u32 },
+    Hash {
+        columns: Vec<usize>,
+        buckets: u32,
+    },
+    Random {
+        buckets: u32,
+    },
 }
 
 impl Distribution {
@@ -261,7 +266,11 @@ impl Catalog {
         Ok(Reply::Done)
     }
 
-    pub(crate) fn set_table_properties(&mut self, id: TableId, properties: &BTreeMap<String, String>) -> Outcome {
+    pub(crate) fn set_table_properties(
+        &mut self,
+        id: TableId,
+        properties: &BTreeMap<String, String>,
+    ) -> Outcome {
         let (table, mut olap) = self.live_olap(id)?;
         olap.properties.extend(properties.iter().map(|(k, v)| (k.clone(), v.clone())));
         self.put_olap(table, olap);
@@ -273,7 +282,10 @@ impl Catalog {
 fn check_spec(spec: &TableSpec) -> Result<()> {
     let columns = spec.schema.columns.len();
     if columns == 0 || columns > limits::COLUMNS_MAX {
-        return Err(Error::analysis(format!("a table has 1 to {} columns, not {columns}", limits::COLUMNS_MAX)));
+        return Err(Error::analysis(format!(
+            "a table has 1 to {} columns, not {columns}",
+            limits::COLUMNS_MAX
+        )));
     }
     for (position, column) in spec.schema.columns.iter().enumerate() {
         if spec.schema.position(&column.name) != Some(position) {

@@ -45,7 +45,14 @@ impl TxnState {
 }
 
 impl Catalog {
-    pub(crate) fn begin_txn(&mut self, now: Stamp, db: DbId, label: &str, source: &str, timeout_ms: u64) -> Outcome {
+    pub(crate) fn begin_txn(
+        &mut self,
+        now: Stamp,
+        db: DbId,
+        label: &str,
+        source: &str,
+        timeout_ms: u64,
+    ) -> Outcome {
         let id = self.new_txn(now, db, label, source, timeout_ms)?;
         Ok(Reply::Txn(id))
     }

@@ -51,7 +51,10 @@ impl Catalog {
         if self.users.contains_key(&user.name) {
             return match if_not_exists {
                 true => Ok(Reply::Unchanged),
-                false => Err(Error::already_exists(format!("Operation CREATE USER failed for '{}'@'%' : user already exists", user.name))),
+                false => Err(Error::already_exists(format!(
+                    "Operation CREATE USER failed for '{}'@'%' : user already exists",
+                    user.name
+                ))),
             };
         }
         if user.name.is_empty() {
@@ -63,7 +66,10 @@ impl Catalog {
 
     pub(crate) fn alter_user(&mut self, user: &User) -> Outcome {
         if !self.users.contains_key(&user.name) {
-            return Err(Error::not_found(format!("Operation ALTER USER failed for '{}'@'%' : user not exists", user.name)));
+            return Err(Error::not_found(format!(
+                "Operation ALTER USER failed for '{}'@'%' : user not exists",
+                user.name
+            )));
         }
         self.users.insert(user.name.clone(), Arc::new(user.clone()));
         Ok(Reply::Done)
@@ -76,7 +82,9 @@ impl Catalog {
         match (self.users.remove(name), if_exists) {
             (Some(_), _) => Ok(Reply::Done),
             (None, true) => Ok(Reply::Unchanged),
-            (None, false) => Err(Error::not_found(format!("Operation DROP USER failed for '{name}'@'%' : user not exists"))),
+            (None, false) => Err(Error::not_found(format!(
+                "Operation DROP USER failed for '{name}'@'%' : user not exists"
+            ))),
         }
     }
 }

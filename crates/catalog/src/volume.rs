@@ -48,7 +48,9 @@ impl VolumeKind {
         match name.to_ascii_uppercase().as_str() {
             "FILE" => Ok(Self::File),
             "S3" => Ok(Self::S3),
-            other => Err(Error::unsupported(format!("storage volume type {other} is not supported: use S3 or FILE"))),
+            other => Err(Error::unsupported(format!(
+                "storage volume type {other} is not supported: use S3 or FILE"
+            ))),
         }
     }
 
@@ -112,7 +114,10 @@ impl Catalog {
         }
         let (located, location) = VolumeKind::of_location(location)?;
         if located != kind {
-            return Err(Error::analysis(format!("a volume of type {} cannot lie at {location}", kind.name())));
+            return Err(Error::analysis(format!(
+                "a volume of type {} cannot lie at {location}",
+                kind.name()
+            )));
         }
         let id = VolumeId(self.take_id());
         self.names.volumes.insert(name.to_owned(), id);
@@ -147,14 +152,18 @@ impl Catalog {
     pub(crate) fn drop_volume(&mut self, name: &str) -> Outcome {
         let id = self.existing_volume(name)?.id;
         if id == self.default_volume {
-            return Err(Error::analysis(format!("default storage volume can not be removed: set another one first ('{name}')")));
+            return Err(Error::analysis(format!(
+                "default storage volume can not be removed: set another one first ('{name}')"
+            )));
         }
         let used = self.partitions.values().any(|p| p.volume == id)
             || self.tables.values().any(|t| t.olap().is_some_and(|o| o.volume == id))
             || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
             || self.snapshot_policy.as_ref().is_some_and(|p| p.volume == id);
         if used {
-            return Err(Error::analysis(format!("Storage volume '{name}' is referenced by tables or snapshots; drop these first")));
+            return Err(Error::analysis(format!(
+                "Storage volume '{name}' is referenced by tables or snapshots; drop these first"
+            )));
         }
         self.names.volumes.remove(name);
         self.volumes.remove(&id);

@@ -1,5 +1,7 @@
 //! Local files that survive a power cut: written beside, synced, renamed, and the folder synced.
 
+#![allow(clippy::disallowed_methods, reason = "this is the door")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
@@ -81,6 +83,17 @@ pub fn create_dir(dir: &Path) -> Result<()> {
 pub fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != IoKind::NotFound => Err(io_error("remove", path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder and what is in it; it may be gone already. For caches and spill files: never for data.
+///
+/// # Errors
+/// `Unavailable`.
+pub fn remove_dir_all(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != IoKind::NotFound => Err(io_error("remove folder", dir, &e)),
         _ => Ok(()),
     }
 }

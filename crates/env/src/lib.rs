@@ -117,3 +117,11 @@ impl Env {
         &self.failpoints
     }
 }
+
+/// Resident memory of this process in bytes; `None` where the system does not tell.
+#[must_use]
+pub fn process_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}

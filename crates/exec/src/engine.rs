@@ -98,6 +98,12 @@ impl Engine {
         Ok(Arc::new(Self { base, memory, tablets, system }))
     }
 
+    /// Whether `database` is one of the system's.
+    #[must_use]
+    pub fn is_system_database(&self, database: &str) -> bool {
+        self.system.is_system_database(database)
+    }
+
     /// Bytes that running queries have reserved.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -205,6 +211,12 @@ fn config() -> SessionConfig {
 }
 
 impl QueryContext {
+    /// Makes the unqualified `name` mean `table` in this query, whatever database is selected. `name` should be one
+    /// that no user gives: it hides a table of the same name.
+    pub fn add_table(&self, name: &str, table: Arc<dyn TableProvider>) {
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned(), table);
+    }
+
     pub(crate) fn files_table(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
         self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
     }

@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_header_is_read() {
-        let cases: [(Option<&str>, Option<(&str, &str)>); 9] = [
+        let cases = [
             (Some("Basic cm9vdDo="), Some(("root", ""))),
             (Some("basic cm9vdDpwOnc="), Some(("root", "p:w"))),
             (Some("Basic   cm9vdDo= "), Some(("root", ""))),

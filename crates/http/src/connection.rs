@@ -29,8 +29,6 @@ pub(crate) struct Peer {
     pub address: SocketAddr,
     /// Our end, as the client reached it.
     pub local: SocketAddr,
-    /// Set before the connection drops the bodies of its requests.
-    pub gone: CancellationToken,
 }
 
 /// How connections are told to end.
@@ -51,7 +49,7 @@ pub(crate) async fn serve(
     stops: Stops,
 ) {
     let Ok(local) = stream.local_addr() else { return };
-    let peer = Peer { address, local, gone: CancellationToken::new() };
+    let peer = Peer { address, local };
     let answered = tokio::select! {
         biased;
         () = stops.now.cancelled() => None,
@@ -75,7 +73,6 @@ async fn answer_all(
     graceful: CancellationToken,
 ) -> Option<TcpStream> {
     let address = peer.address;
-    let gone = peer.gone.clone();
     let routes = TowerToHyperService::new(router);
     // Boxed, so that it may be moved and the connection taken apart at its end.
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -86,8 +83,6 @@ async fn answer_all(
         answer
     });
     let mut connection = builder(&config).serve_connection(TokioIo::new(stream), service);
-    // Dropped first, so that a body which ends because the connection is dropped is known to be cut off.
-    let gone = gone.drop_guard();
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
         () = graceful.cancelled() => {
@@ -95,7 +90,6 @@ async fn answer_all(
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
-    drop(gone);
     if let Err(error) = &ended {
         tracing::debug!(%address, "a connection ended with an error: {error}");
     }

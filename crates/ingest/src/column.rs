@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanBuilder, PrimitiveBuilder, StringViewBuilder,
-};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, BooleanBuilder, PrimitiveBuilder, StringViewBuilder};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type,
     Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, i256,
@@ -126,9 +124,10 @@ impl ColumnBuilder {
             }
             SqlType::Date => Values::Date(primitive(rows, &data_type)),
             SqlType::DateTime => Values::DateTime(primitive(rows, &data_type)),
-            SqlType::Char(_) | SqlType::Varchar(_) | SqlType::String => {
-                Values::Text(StringViewBuilder::with_capacity(rows), ty.bytes_max().map_or(usize::MAX, |n| n as usize))
-            }
+            SqlType::Char(_) | SqlType::Varchar(_) | SqlType::String => Values::Text(
+                StringViewBuilder::with_capacity(rows),
+                ty.bytes_max().map_or(usize::MAX, |n| n as usize),
+            ),
         };
         Self { rule: Rule { nullable, strict }, values }
     }
@@ -190,7 +189,8 @@ fn fill<'a, T>(
     parse: impl Fn(&str) -> Option<T>,
     mut append: impl FnMut(Option<T>),
 ) {
-    for (at, cell) in cells.enumerate() {
+    // `for_each`, not `for`: it is compiled as one loop with the iterator's own.
+    cells.enumerate().for_each(|(at, cell)| {
         let value = cell.and_then(&parse);
         if value.is_none() {
             match cell {
@@ -200,7 +200,7 @@ fn fill<'a, T>(
             }
         }
         append(value);
-    }
+    });
 }
 
 /// Strings are never shortened nor made NULL: one that is too long is refused in every mode.
@@ -212,11 +212,11 @@ fn fill_text<'a>(
     rule: Rule,
     failures: &mut Vec<CellFailure>,
 ) {
-    for (at, cell) in cells.enumerate() {
+    cells.enumerate().for_each(|(at, cell)| {
         let refused = match cell {
             Some(text) if text.len() > bytes_max => Some(Why::TooLong),
             Some(text) => match builder.try_append_value(text) {
-                Ok(()) => continue,
+                Ok(()) => return,
                 Err(_) => Some(Why::TooLong),
             },
             None if !rule.nullable => Some(Why::Null),
@@ -224,7 +224,7 @@ fn fill_text<'a>(
         };
         failures.extend(refused.map(|why| (at, why)));
         builder.append_null();
-    }
+    });
 }
 
 #[inline]
@@ -241,7 +241,13 @@ mod tests {
     use super::*;
     use crate::text::ColumnText;
 
-    fn check(ty: SqlType, nullable: bool, strict: bool, cell: Option<&str>, expected: Result<Option<&str>, Why>) {
+    fn check(
+        ty: SqlType,
+        nullable: bool,
+        strict: bool,
+        cell: Option<&str>,
+        expected: Result<Option<&str>, Why>,
+    ) {
         let mut column = ColumnBuilder::typed(ty, nullable, strict, 1);
         let mut failures = Vec::new();
         column.append_all(std::iter::once(cell), &mut failures);

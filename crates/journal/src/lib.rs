@@ -12,7 +12,9 @@
 //! - A failure to write an image is an error and no more; a failure to write the log stops the journal, which says so.
 //!
 //! **Deliberately absent**: openraft's types in the public interface; a special mode for a group of one; a setting
-//! that acknowledges before the sync; connections between members ([`mod@network`] has the place for them).
+//! that acknowledges before the sync; connections between members (the module `network` has the place for them).
+
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod batcher;
 mod create;

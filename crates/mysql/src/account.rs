@@ -92,8 +92,9 @@ impl Account {
         self.secret == Secret::Empty
     }
 
-    /// Whether `password`, sent in clear over TLS, is the account's.
-    pub(crate) fn accepts_password(&self, password: &[u8]) -> bool {
+    /// Whether `password`, which came in clear (over TLS, or by HTTP's basic authentication), is the account's.
+    #[must_use]
+    pub fn accepts_password(&self, password: &[u8]) -> bool {
         match self.secret {
             Secret::Empty => password.is_empty(),
             Secret::Hashed { sha2: Some(digest), .. } => same(&sha256(&[&sha256(&[password])]), &digest.0),

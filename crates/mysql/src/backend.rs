@@ -113,6 +113,12 @@ impl Control {
         (Self { sender: Arc::new(sender) }, receiver)
     }
 
+    /// A control that stops nothing, for sessions that did not come by MySQL's protocol.
+    #[must_use]
+    pub fn detached() -> Self {
+        Self::new().0
+    }
+
     /// Drops the query that runs now, which its client sees as error 1317; the connection stays. Without a running
     /// query nothing happens.
     pub fn cancel_query(&self) {

@@ -281,7 +281,7 @@ mod tests {
         assert!(channel.input.buffer.is_empty(), "a TLS greeting behind it belongs to TLS");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_client_that_takes_nothing_is_given_up() {
         let (mut channel, _client) = channel(10);
         channel.output.put(|out| out.resize(100, 0));

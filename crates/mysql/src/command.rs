@@ -97,7 +97,9 @@ fn option(number: u16) -> Result<bool, Malformed> {
     match number {
         0 => Ok(true),
         1 => Ok(false),
-        _ => Err(Malformed(format!("there is no option {number}; 0 and 1 turn multiple statements on and off"))),
+        _ => Err(Malformed(format!(
+            "there is no option {number}; 0 and 1 turn multiple statements on and off"
+        ))),
     }
 }
 
@@ -160,9 +162,9 @@ mod tests {
         fn garbage_never_panics(
             packet in proptest::collection::vec(any::<u8>(), 0..300), parameters in 0..20_u16
         ) {
-            crate::fuzz::command(&packet, parameters);
+            let _ = crate::fuzz::command(&packet, parameters);
             let execute = [&[code::STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0], &packet[..]].concat();
-            crate::fuzz::command(&execute, parameters);
+            let _ = crate::fuzz::command(&execute, parameters);
         }
     }
 }

@@ -171,8 +171,8 @@ impl<B: Backend> Connection<B> {
     }
 
     async fn serve_command(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<Next, End> {
-        self.control.rearm();
         let packet = self.next_command(shutdown).await?;
+        self.control.rearm();
         let next = self.run(&packet).await?;
         tokio::select! {
             biased;
@@ -213,15 +213,8 @@ impl<B: Backend> Connection<B> {
             Command::Prepare(sql) => return self.prepare(sql).await,
             Command::Execute { statement, body } => return self.execute(statement, body).await,
             Command::CloseStatement(statement) => return self.close_statement(statement).await,
-            Command::InitDb(name) => {
-                let done = guard(self.session.use_database(name), &mut self.channel.input, &mut self.signals);
-                let done = done.await?;
-                return Ok(self.answer(done));
-            }
-            Command::ProcessKill(id) => {
-                let done = guard(self.session.kill(id), &mut self.channel.input, &mut self.signals).await?;
-                return Ok(self.answer(done));
-            }
+            Command::InitDb(name) => return self.use_database(name).await,
+            Command::ProcessKill(id) => return self.kill(id).await,
             Command::FieldList { table, wildcard } => return self.field_list(table, wildcard).await,
             Command::ResetConnection => return self.reset().await,
             Command::ChangeUser(body) => self.change_user(body).await?,
@@ -234,13 +227,7 @@ impl<B: Backend> Connection<B> {
                     statement.add_long_data(parameter, data, self.place.config.packet_bytes_max);
                 }
             }
-            Command::ResetStatement(id) => match self.statements.get_mut(&id) {
-                Some(statement) => {
-                    statement.reset();
-                    self.ok();
-                }
-                None => self.channel.output.err(&ErrorReply::unknown_statement(id)),
-            },
+            Command::ResetStatement(id) => self.reset_statement(id),
         }
         Ok(Next::Command)
     }
@@ -331,6 +318,28 @@ impl<B: Backend> Connection<B> {
         Ok(next)
     }
 
+    async fn use_database(&mut self, name: &str) -> Result<Next, End> {
+        let work = self.session.use_database(name);
+        let done = guard(work, &mut self.channel.input, &mut self.signals).await?;
+        Ok(self.answer(done))
+    }
+
+    async fn kill(&mut self, connection_id: u32) -> Result<Next, End> {
+        let work = self.session.kill(connection_id);
+        let done = guard(work, &mut self.channel.input, &mut self.signals).await?;
+        Ok(self.answer(done))
+    }
+
+    fn reset_statement(&mut self, id: u32) {
+        match self.statements.get_mut(&id) {
+            Some(statement) => {
+                statement.reset();
+                self.ok();
+            }
+            None => self.channel.output.err(&ErrorReply::unknown_statement(id)),
+        }
+    }
+
     async fn reset(&mut self) -> Result<Next, End> {
         self.statements.clear();
         let done = guard(self.session.reset(), &mut self.channel.input, &mut self.signals).await?;
@@ -344,7 +353,8 @@ impl<B: Backend> Connection<B> {
         let timeout = Duration::from_millis(self.place.config.handshake_timeout_ms);
         let admitted = self.place.admit(&mut self.channel, request, None, &self.control);
         let admitted = tokio::time::timeout(timeout, admitted).await;
-        self.session = admitted.map_err(|_| ErrorReply::bad_handshake("changing the user took too long"))??;
+        self.session =
+            admitted.map_err(|_| ErrorReply::bad_handshake("changing the user took too long"))??;
         self.ok();
         Ok(())
     }

@@ -114,7 +114,9 @@ pub(crate) fn parse_answer(payload: &[u8]) -> Result<Answer, Malformed> {
     let mut reader = Reader::new(payload);
     let capabilities = CapabilityFlags::from_bits_truncate(reader.u32("capability flags")?);
     if !capabilities.contains(CapabilityFlags::CLIENT_PROTOCOL_41) {
-        return Err(Malformed("the client does not speak protocol 4.1; use one of MySQL 5.0 or newer".into()));
+        return Err(Malformed(
+            "the client does not speak protocol 4.1; use one of MySQL 5.0 or newer".into(),
+        ));
     }
     reader.u32("maximal packet size")?;
     let collation = u16::from(reader.u8("character set")?);
@@ -139,8 +141,7 @@ pub(crate) fn parse_answer(payload: &[u8]) -> Result<Answer, Malformed> {
     };
     let plugin = parse_plugin(&mut reader, capabilities)?;
     let attributes = parse_attributes(&mut reader, capabilities)?;
-    let request =
-        LoginRequest { capabilities, collation, user, response, database, plugin, attributes };
+    let request = LoginRequest { capabilities, collation, user, response, database, plugin, attributes };
     Ok(Answer::Login(request))
 }
 

@@ -60,6 +60,7 @@ pub use writer::ResultWriter;
 /// The parsers that meet bytes from strangers, for fuzzers and tests: each gives whether the input was well formed.
 pub mod fuzz {
     /// Frames of `input` as a client that may not send more than `bytes_max` a packet would have sent them.
+    #[must_use]
     pub fn frames(input: &[u8], bytes_max: usize) -> bool {
         let mut buffer = bytes::BytesMut::from(input);
         let mut assembler = crate::frame::Assembler::new(bytes_max);

@@ -41,7 +41,8 @@ pub(crate) async fn greet(
     let mut tls = false;
     if answer == Answer::StartTls {
         let Some(settings) = &config.tls else {
-            let reply = ErrorReply::bad_handshake("the client wants TLS, which this server has no certificate for");
+            let reply =
+                ErrorReply::bad_handshake("the client wants TLS, which this server has no certificate for");
             return turn_away(&mut channel, reply).await;
         };
         channel = match channel.start_tls(&TlsAcceptor::from(settings.clone())).await {
@@ -118,9 +119,7 @@ pub(crate) async fn authenticate(
             }
             Verdict::Accept if known => return Ok(()),
             Verdict::Accept | Verdict::AcceptFast | Verdict::Deny => {
-                let with_password = !matches!(response.as_ref(), [] | [0]);
-                let host = peer.ip().to_string();
-                return Err(ErrorReply::access_denied(&request.user, &host, with_password).into());
+                return Err(denied(&request.user, peer, &response).into());
             }
             Verdict::Impossible => return Err(ErrorReply::needs_other_client(impossible(client)).into()),
             Verdict::AskPassword => {
@@ -138,6 +137,10 @@ pub(crate) async fn authenticate(
             }
         };
     }
+}
+
+fn denied(user: &str, peer: SocketAddr, response: &[u8]) -> ErrorReply {
+    ErrorReply::access_denied(user, &peer.ip().to_string(), !matches!(response, [] | [0]))
 }
 
 fn impossible(client: Option<Plugin>) -> String {

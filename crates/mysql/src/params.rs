@@ -97,7 +97,9 @@ impl Statement {
         reader.u8("cursor type")?;
         match reader.u32("iteration count")? {
             1 => {}
-            count => return Err(Malformed(format!("iteration count {count}, where the protocol has only 1"))),
+            count => {
+                return Err(Malformed(format!("iteration count {count}, where the protocol has only 1")));
+            }
         }
         if self.parameters == 0 {
             return Ok(Vec::new());
@@ -166,11 +168,18 @@ fn read_value(reader: &mut Reader<'_>, param_type: ParamType) -> Result<ParamVal
         MYSQL_TYPE_DECIMAL | MYSQL_TYPE_NEWDECIMAL => {
             ParamValue::Decimal(utf8(reader.lenenc_bytes("value")?, "decimal number")?.to_owned())
         }
-        MYSQL_TYPE_VARCHAR | MYSQL_TYPE_VAR_STRING | MYSQL_TYPE_STRING | MYSQL_TYPE_ENUM | MYSQL_TYPE_SET
-        | MYSQL_TYPE_BIT | MYSQL_TYPE_JSON | MYSQL_TYPE_GEOMETRY | MYSQL_TYPE_TINY_BLOB
-        | MYSQL_TYPE_MEDIUM_BLOB | MYSQL_TYPE_LONG_BLOB | MYSQL_TYPE_BLOB => {
-            ParamValue::Bytes(reader.lenenc_bytes("value")?.to_vec())
-        }
+        MYSQL_TYPE_VARCHAR
+        | MYSQL_TYPE_VAR_STRING
+        | MYSQL_TYPE_STRING
+        | MYSQL_TYPE_ENUM
+        | MYSQL_TYPE_SET
+        | MYSQL_TYPE_BIT
+        | MYSQL_TYPE_JSON
+        | MYSQL_TYPE_GEOMETRY
+        | MYSQL_TYPE_TINY_BLOB
+        | MYSQL_TYPE_MEDIUM_BLOB
+        | MYSQL_TYPE_LONG_BLOB
+        | MYSQL_TYPE_BLOB => ParamValue::Bytes(reader.lenenc_bytes("value")?.to_vec()),
         other => return Err(Malformed(format!("the type {other:?} is not one of parameters"))),
     })
 }
@@ -262,8 +271,7 @@ mod tests {
 
     #[test]
     fn nulls_among_many() {
-        let values: Vec<_> =
-            (0..20).map(|n| if n % 3 == 0 { Value::NULL } else { Value::Int(n) }).collect();
+        let values: Vec<_> = (0..20).map(|n| if n % 3 == 0 { Value::NULL } else { Value::Int(n) }).collect();
         for (n, value) in (0..).zip(decoded(&values)) {
             assert_eq!(value, if n % 3 == 0 { ParamValue::Null } else { ParamValue::Int(n) });
         }
@@ -308,7 +316,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check(&[], "NULL bitmap needs 1 bytes");
-        check(&[0, 1, 20, 0], "there is no parameter type");
+        check(&[0, 1, 21, 0], "there is no parameter type 21");
         check(&[0, 1, 14, 0], "MYSQL_TYPE_NEWDATE is not one of parameters");
         check(&[0, 1, 8, 0, 1, 2], "parameter 1: value needs 8 bytes");
         check(&[0, 1, 12, 0, 5], "a date of 5 bytes");

@@ -47,12 +47,14 @@ impl ErrorReply {
     }
 
     pub(crate) fn unknown_statement(id: u32) -> Self {
-        let message = format!("Unknown prepared statement handler ({id}): prepare it first on this connection");
+        let message =
+            format!("Unknown prepared statement handler ({id}): prepare it first on this connection");
         Self::new(1243, b"HY000", message)
     }
 
     pub(crate) fn too_many_statements(statements_max: usize) -> Self {
-        let message = format!("Can't create more than {statements_max} prepared statements on one connection");
+        let message =
+            format!("Can't create more than {statements_max} prepared statements on one connection");
         Self::new(1461, b"42000", message)
     }
 
@@ -182,8 +184,7 @@ mod tests {
     fn ok_packets_are_what_a_client_reads() {
         let info =
             OkInfo { affected_rows: 70_000, last_insert_id: 3, warnings: 2, info: "Records: 70000".into() };
-        let status =
-            SessionStatus { autocommit: true, in_transaction: true, ..SessionStatus::default() };
+        let status = SessionStatus { autocommit: true, in_transaction: true, ..SessionStatus::default() };
         let mut out = Vec::new();
         put_ok(&mut out, status_flags(status, true), &info);
         let packet: OkPacket<'_> = ParseBuf(&out)

@@ -202,8 +202,7 @@ impl<'a> RowBuf<'a> {
         let ((year, month, day), (hour, minute, second)) = (date, time);
         match self.target() {
             Some(WireType::Bytes) => {
-                let seconds =
-                    format_args!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+                let seconds = format_args!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
                 match micros {
                     0 => self.put_display(seconds),
                     _ => self.put_display(format_args!("{seconds}.{micros:06}")),
@@ -426,7 +425,11 @@ mod tests {
         };
         check(&[MYSQL_TYPE_TINY], |r| r.int(128), "column 1: 128 does not fit into 1 bytes");
         check(&[MYSQL_TYPE_LONGLONG], |r| r.uint(1 << 63), "does not fit into 8 bytes");
-        check(&[MYSQL_TYPE_DATE], |r| r.int(1), "column 1: an integer was written where the protocol wants Date");
+        check(
+            &[MYSQL_TYPE_DATE],
+            |r| r.int(1),
+            "column 1: an integer was written where the protocol wants Date",
+        );
         check(&[MYSQL_TYPE_LONG], |r| r.str("1"), "bytes was written where");
         check(&[MYSQL_TYPE_LONG], |_| (), "a row of 0 values was written for 1 columns");
         check(

@@ -91,7 +91,10 @@ impl<B: Backend> Server<B> {
         stop.send_replace(true);
         let drain = Duration::from_millis(self.config.drain_timeout_ms);
         if tokio::time::timeout(drain, connections.end()).await.is_err() {
-            tracing::warn!(count = connections.len(), "dropped connections that were still running a command");
+            tracing::warn!(
+                count = connections.len(),
+                "dropped connections that were still running a command"
+            );
         }
     }
 
@@ -106,8 +109,7 @@ impl<B: Backend> Server<B> {
             tracing::debug!(%peer, "no TCP_NODELAY: {error}");
         }
         let (config, backend) = (Arc::clone(&self.config), Arc::clone(&self.backend));
-        let serve =
-            serve_connection(Box::new(stream), peer, id, config, backend, self.env.clone(), stopping);
+        let serve = serve_connection(Box::new(stream), peer, id, config, backend, self.env.clone(), stopping);
         self.env.spawn("mysql connection", serve)
     }
 

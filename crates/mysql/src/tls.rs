@@ -53,10 +53,7 @@ pub fn self_signed(names: &[String]) -> Result<SelfSigned> {
     let certified = rcgen::generate_simple_self_signed(names).map_err(|error| {
         Error::analysis(format!("Could not make a certificate for {}: {error}", names.join(", ")))
     })?;
-    Ok(SelfSigned {
-        certificate_pem: certified.cert.pem(),
-        key_pem: certified.signing_key.serialize_pem(),
-    })
+    Ok(SelfSigned { certificate_pem: certified.cert.pem(), key_pem: certified.signing_key.serialize_pem() })
 }
 
 #[cfg(test)]

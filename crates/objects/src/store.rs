@@ -154,7 +154,9 @@ impl VolumeStore {
     pub async fn put_new(&self, key: &str, value: Bytes) -> Result<()> {
         let path = self.path("write", key)?;
         self.faulty("write", key, true, async {
-            for attempt in 1.. {
+            let mut tries = 0;
+            loop {
+                tries += 1;
                 let conflict = match self.try_put(key, &path, &value).await {
                     Err(e) if e.kind() == ErrorKind::AlreadyExists => e,
                     done => return done,
@@ -162,14 +164,13 @@ impl VolumeStore {
                 match self.try_get(key, &path).await {
                     Ok(found) if found == value => return Ok(()),
                     // S3 answers so too while another create of this key is under way that then fails.
-                    Err(e) if e.kind() == ErrorKind::NotFound && attempt < CREATE_TRIES => {
-                        tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+                    Err(e) if e.kind() == ErrorKind::NotFound && tries < CREATE_TRIES => {
+                        tokio::time::sleep(Duration::from_millis(50 << tries)).await;
                     }
                     Ok(_) => return Err(conflict),
                     Err(e) => return Err(e),
                 }
             }
-            Err(Error::internal("a write ended without an outcome"))
         })
         .await
     }

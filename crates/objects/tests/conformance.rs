@@ -1,6 +1,7 @@
 //! One set of expectations for every kind of volume: a local folder, memory, and S3 (the moto server).
 
 #![allow(clippy::disallowed_methods, reason = "tests start a server and read where it is installed")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by panicking")]
 
 mod moto;
 

@@ -87,10 +87,10 @@ impl Node {
             spill_bytes_max: limits.spill_bytes_max,
         };
         let sessions = Arc::new(Sessions::default());
-        let system = Arc::new(System::new(env.clone(), journal.clone(), Arc::clone(&sessions)));
+        let system = Arc::new(System { journal: journal.clone(), sessions: Arc::clone(&sessions), addresses });
         let tablets = Arc::new(Tablets { storage: Arc::clone(&storage) });
-        let engine = Engine::new(&engine_options, tablets, Arc::clone(&system) as _)?;
-        let node = Arc::new(Self {
+        let engine = Engine::new(&engine_options, tablets, system)?;
+        Ok(Arc::new(Self {
             started_ms: env.now_ms(),
             committer: Committer::new(Arc::clone(&storage)),
             error_logs: ErrorLogs::new(data_dir.join("load_errors"), env.clone()),
@@ -105,9 +105,7 @@ impl Node {
             storage,
             engine,
             sessions,
-        });
-        system.attach(&node);
-        Ok(node)
+        }))
     }
 
     /// The newest catalog.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_catalog::Catalog;
 use cairn_mysql::Control;
+use cairn_storage::Meta;
 use cairn_types::{Error, Result};
 use parking_lot::Mutex;
 
@@ -87,11 +88,14 @@ impl Sessions {
         SessionGuard { sessions: Arc::clone(self), entry }
     }
 
-    /// Marks `catalog` as in use for as long as the result lives.
-    pub fn hold(self: &Arc<Self>, catalog: Arc<Catalog>) -> Hold {
+    /// The newest catalog, in use for as long as the hold lives. Taking and marking are one step under one lock: the
+    /// vacuum, which reads the newest catalog first and the marks after, never misses one.
+    pub fn hold_newest(self: &Arc<Self>, meta: &dyn Meta) -> (Arc<Catalog>, Hold) {
+        let mut held = self.held.lock();
+        let catalog = meta.catalog();
         let number = self.next_hold.fetch_add(1, Ordering::Relaxed);
-        self.held.lock().insert(number, catalog);
-        Hold { sessions: Arc::clone(self), number }
+        held.insert(number, Arc::clone(&catalog));
+        (catalog, Hold { sessions: Arc::clone(self), number })
     }
 
     /// The catalog states in use.

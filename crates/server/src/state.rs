@@ -1,5 +1,6 @@
 //! The catalog in the journal, and the journal as the storage engine sees it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,17 +13,30 @@ use cairn_types::Result;
 #[derive(Clone)]
 pub struct CatalogState(pub Arc<Catalog>);
 
+/// What a command did, and the catalog right after it: `catalog(J)`, which is what a snapshot at J is made of.
+#[derive(Clone)]
+pub struct AppliedCommand {
+    pub outcome: Outcome,
+    pub catalog: Arc<Catalog>,
+}
+
+impl fmt::Debug for AppliedCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppliedCommand").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
 impl State for CatalogState {
     type Command = Command;
-    type Outcome = Outcome;
+    type Outcome = AppliedCommand;
 
-    fn apply(&mut self, index: u64, time_ms: u64, command: &Command) -> Outcome {
+    fn apply(&mut self, index: u64, time_ms: u64, command: &Command) -> AppliedCommand {
         let mut catalog = Catalog::clone(&self.0);
         let outcome = catalog.apply(index, time_ms, command);
         if outcome.is_ok() {
             self.0 = Arc::new(catalog);
         }
-        outcome
+        AppliedCommand { outcome, catalog: Arc::clone(&self.0) }
     }
 
     fn encode_image(&self, index: u64) -> Vec<u8> {
@@ -46,6 +60,6 @@ impl Meta for JournalMeta {
     }
 
     async fn propose(&self, command: Command) -> Result<Reply> {
-        self.0.propose(command).await?.outcome
+        self.0.propose(command).await?.outcome.outcome
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A snapshot is a pin in the catalog (journal index J) and a folder in a storage volume: the image of `catalog(J)`, the list
 //! of every file that it reaches, and a marker written last. Decisions are pure functions of a catalog, a listing and a time
-//! ([`janitor::plan`], [`vacuum::plan`], [`usage`]); drivers do what they say.
+//! ([`janitor::plan`], [`vacuum::judge`], [`usage`]); drivers do what they say.
 //!
 //! **Invariants**
 //! - A folder without a valid marker is never taken for a snapshot. The marker goes last when one is made, first when one is
@@ -15,7 +15,6 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
-mod begin;
 mod checked;
 pub mod clean;
 pub mod format;

@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use sqlparser::ast::{Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, MySqlDialect, Precedence};
@@ -42,12 +43,40 @@ impl Default for StarRocksDialect {
 impl StarRocksDialect {
     /// Allows the work that a statement of `tokens` tokens can need, and some more.
     pub(crate) fn begin(&self, tokens: usize) {
-        self.work_left.set(tokens.saturating_mul(8).saturating_add(1_000_000));
+        self.work_left.set(tokens.saturating_mul(8).saturating_add(100_000));
     }
 }
 
 /// What the word `DIV` becomes as a token and, until it is normalized, as an operator.
 pub(crate) const DIV: &str = "DIV";
+
+/// StarRocks' hints of how to distribute a join: `JOIN [SHUFFLE] t`.
+const JOIN_HINTS: [&str; 5] = ["BROADCAST", "SHUFFLE", "BUCKET", "COLOCATE", "UNREORDER"];
+
+/// Takes the hints behind JOIN out: they advise a planner which is not ours.
+pub(crate) fn drop_join_hints(tokens: &mut Vec<TokenWithSpan>) {
+    let is_hint = |window: &[TokenWithSpan]| match window {
+        [join, open, hint, close] => {
+            matches!(&join.token, Token::Word(word) if word.keyword == Keyword::JOIN)
+                && open.token == Token::LBracket
+                && close.token == Token::RBracket
+                && matches!(&hint.token, Token::Word(word)
+                    if JOIN_HINTS.iter().any(|known| word.value.eq_ignore_ascii_case(known)))
+        }
+        _ => false,
+    };
+    let begins: HashSet<usize> =
+        tokens.windows(4).enumerate().filter(|(_, window)| is_hint(window)).map(|(i, _)| i + 1).collect();
+    if begins.is_empty() {
+        return;
+    }
+    let mut index = 0;
+    tokens.retain(|_| {
+        let drop = (0..3).any(|back| index >= back && begins.contains(&(index - back)));
+        index += 1;
+        !drop
+    });
+}
 
 /// Turns the words `DIV` and `MOD` between operands into signs. (A dialect could parse them itself, but is given the
 /// left side only to copy it, and copies of copies take quadratic time.)
@@ -75,7 +104,9 @@ pub(crate) fn replace_operator_words(tokens: &mut [TokenWithSpan]) {
 
 fn ends_operand(token: &Token) -> bool {
     match token {
-        Token::Word(word) => word.quote_style.is_some() || word.keyword == Keyword::END || !ends_nothing(word.keyword),
+        Token::Word(word) => {
+            word.quote_style.is_some() || word.keyword == Keyword::END || !ends_nothing(word.keyword)
+        }
         Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => true,
         Token::HexStringLiteral(_) | Token::Placeholder(_) | Token::RParen | Token::RBracket => true,
         _ => false,

@@ -80,10 +80,7 @@ mod tests {
     fn a_place_is_found_by_line_and_column_in_characters() {
         let text = "SELECT 'ü'\n  FORM t";
         let message = at(text, Location { line: 2, column: 3 }, "x").message().to_owned();
-        assert_eq!(
-            message,
-            "Getting syntax error at line 2, column 3, near 'FORM t'. Detail message: x"
-        );
+        assert_eq!(message, "Getting syntax error at line 2, column 3, near 'FORM t'. Detail message: x");
         assert_eq!(byte_offset(text, Location { line: 1, column: 10 }), "SELECT 'ü".len());
     }
 

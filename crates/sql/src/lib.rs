@@ -10,12 +10,13 @@
 //!   visiting and dropping it never overflows ([`guard`] says how that is kept).
 //! - Every statement prints to a text that parses to an equal statement, secrets aside: they print as `***`.
 //! - What is not understood is refused with its place, what is understood and not supported by its name. Nothing is
-//!   skipped in silence, except what MySQL defines as a comment, and hints other than `SET_VAR`, as in StarRocks.
+//!   skipped in silence, except what MySQL defines as a comment, and hints other than `SET_VAR` (`JOIN [SHUFFLE] t`).
 //!
 //! **Deliberately absent**: names are not looked up, types are not checked, privileges are not known here. That is
 //! the analysis, and it works on this AST.
 
 pub mod ast;
+mod balance;
 pub mod dialect;
 mod error;
 mod files;

@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
-    BinaryOperator, Expr, Query, Select, SetExpr, Value, ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Ident, Query, Select, SetExpr, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
+use crate::balance;
 use crate::dialect::DIV;
 
-/// Makes every string literal a `SingleQuotedString`, `||` OR and `DIV` the operator.
+/// Makes every string literal a `SingleQuotedString`, `||` OR, `DIV` the operator, and long chains shallow.
 ///
 /// # Errors
 /// `Unsupported`: `SELECT … INTO`, and a query that writes (`WITH … INSERT`).
@@ -31,7 +32,14 @@ impl VisitorMut for Normalizer {
             SetExpr::Update(_) => "UPDATE",
             SetExpr::Delete(_) => "DELETE",
             SetExpr::Merge(_) => "MERGE",
-            _ => return ControlFlow::Continue(()),
+            _ => {
+                if balance::set_operations(&mut query.body) {
+                    return ControlFlow::Continue(());
+                }
+                return ControlFlow::Break(Error::unsupported(
+                    "UNION BY NAME is not supported; list the columns in the same order",
+                ));
+            }
         };
         ControlFlow::Break(Error::unsupported(format!(
             "{verb} inside a query is not supported; write WITH behind it: {verb} … WITH … SELECT …"
@@ -55,7 +63,16 @@ impl VisitorMut for Normalizer {
                 _ => {}
             }
         }
-        ControlFlow::Continue(())
+        balance::logical_chain(expr);
+        match expr {
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(text), .. }) if text != "?" => {
+                variable(text).map_or_else(ControlFlow::Break, |variable| {
+                    *expr = variable;
+                    ControlFlow::Continue(())
+                })
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Error> {
@@ -63,5 +80,21 @@ impl VisitorMut for Normalizer {
             value.value = Value::SingleQuotedString(std::mem::take(text));
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `sqlparser` reads a user variable with a quoted name as a placeholder.
+fn variable(text: &str) -> Result<Expr> {
+    let plain = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))
+    };
+    match text.strip_prefix('@') {
+        Some(name) if plain(name) => Ok(Expr::Identifier(Ident::new(text))),
+        Some(_) => Err(Error::unsupported(format!(
+            "The name of the variable {text} has other signs than letters and digits"
+        ))),
+        None => {
+            Err(Error::unsupported(format!("Parameter {text} is not supported; write ? for a parameter")))
+        }
     }
 }

@@ -3,9 +3,7 @@
 use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
-use sqlparser::ast::{
-    Expr, Query, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut, With,
-};
+use sqlparser::ast::{Expr, Query, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut, With};
 use sqlparser::tokenizer::{Location, Span};
 
 use crate::ast::{AlterTable, SetItem, SetValue, Show, ShowFilter, ShowOrder, Statement};

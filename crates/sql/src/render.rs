@@ -6,7 +6,8 @@ use std::fmt::{self, Display as _};
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Query, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitMut, VisitorMut, With,
+    Expr, Ident, ObjectNamePart, Query, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitMut,
+    VisitorMut, With,
 };
 
 use crate::ast::Hint;
@@ -77,6 +78,7 @@ impl VisitorMut for Printable {
                 MASK.clone_into(value);
             }
         });
+        space_before_partitions(table);
         ControlFlow::Continue(())
     }
 
@@ -87,5 +89,15 @@ impl VisitorMut for Printable {
             *text = text.replace('\\', "\\\\").replace('\'', "\\'");
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `sqlparser` prints `t PARTITION (p)` without the blank. An identifier without quotes is printed as it is, so the
+/// clause is printed as a part of the name.
+fn space_before_partitions(table: &mut TableFactor) {
+    let TableFactor::Table { name, partitions, .. } = table else { return };
+    if let (false, Some(last)) = (partitions.is_empty(), name.0.last_mut()) {
+        *last = ObjectNamePart::Identifier(Ident::new(format!("{last} PARTITION ({})", commas(partitions))));
+        partitions.clear();
     }
 }

@@ -14,6 +14,7 @@ use sqlparser::tokenizer::{Location, TokenWithSpan, Tokenizer};
 
 use crate::dialect::StarRocksDialect;
 use crate::error;
+use crate::guard::Guard;
 
 /// Tokens of one text, as in StarRocks' `parse_tokens_limit`.
 pub(crate) const TOKENS_MAX: usize = 3_500_000;
@@ -31,7 +32,8 @@ pub(crate) struct RawStatement {
 /// Splits `text` at `;`. Statements without a token are left out.
 ///
 /// # Errors
-/// `Parse`: an unterminated string, identifier or comment; a character that is no token; too many tokens.
+/// `Parse`: an unterminated string, identifier or comment; a character that is no token; too many tokens; a statement
+/// that would be too deep.
 pub(crate) fn split(text: &str, dialect: &StarRocksDialect) -> Result<Vec<RawStatement>> {
     let mut scanner = Scanner::new(text, dialect);
     let mut statements = Vec::new();
@@ -51,6 +53,7 @@ struct Scanner<'a> {
     piece: Option<(usize, Location)>,
     tokens: Vec<TokenWithSpan>,
     bytes: Option<Range<usize>>,
+    guard: Guard,
     /// At least as many tokens as were read.
     token_count: usize,
     /// Inside `/*! … */`: where it began.
@@ -67,6 +70,7 @@ impl<'a> Scanner<'a> {
             piece: None,
             tokens: Vec::new(),
             bytes: None,
+            guard: Guard::new(),
             token_count: 0,
             version_comment: None,
         }
@@ -120,6 +124,7 @@ impl<'a> Scanner<'a> {
 
     fn take(&mut self) -> Option<RawStatement> {
         let bytes = self.bytes.take()?;
+        self.guard = Guard::new();
         Some(RawStatement { tokens: std::mem::take(&mut self.tokens), bytes })
     }
 
@@ -237,13 +242,16 @@ impl<'a> Scanner<'a> {
         let piece = self.text.get(start..self.byte).unwrap_or("");
         let first = self.bytes.as_ref().map_or(start, |bytes| bytes.start);
         self.bytes = Some(first..self.byte);
+        let before = self.tokens.len();
         Tokenizer::new(self.dialect, piece)
             .tokenize_with_location_into_buf_with_mapper(&mut self.tokens, |mut token| {
                 token.span.start = moved(token.span.start, origin);
                 token.span.end = moved(token.span.end, origin);
                 token
             })
-            .map_err(|e| error::at(self.text, moved(e.location, origin), &e.message))
+            .map_err(|e| error::at(self.text, moved(e.location, origin), &e.message))?;
+        let guard = &mut self.guard;
+        self.tokens.iter().skip(before).try_for_each(|token| guard.check(token, self.text))
     }
 }
 
@@ -285,7 +293,7 @@ mod tests {
             (" ;; -- nothing\n ; /* ; */ # ; ", &[]),
             ("a;b", &["a", "b"]),
             ("a ';' \";\" `;`; b", &["a ';' \";\" `;`", "b"]),
-            ("'it''s; \\'; ' ;b", &["'it''s; ''; '", "b"]),
+            ("'it''s; \\'; ' ;b", &["'it's; '; '", "b"]),
             ("a--b", &["a - - b"]),
             ("a -- b; c\n;d", &["a", "d"]),
             ("b'\\';c", &["B'\\'", "c"]),
@@ -313,10 +321,14 @@ mod tests {
 
     #[test]
     fn what_is_not_closed_is_an_error_with_its_place() {
-        for (sql, place) in [("a 'b", "column 3"), ("a\n`b", "line 2, column 1"), ("/* x", "column 1"), ("/*! x", "column 1")]
+        for (sql, place) in
+            [("a 'b", "column 3"), ("a\n`b", "line 2, column 1"), ("/* x", "column 1"), ("/*! x", "column 1")]
         {
             let error = split(sql, &StarRocksDialect::default()).err().map(|e| e.message().to_owned());
-            assert!(error.as_ref().is_some_and(|e| e.contains(place) && e.contains("not closed")), "{sql}: {error:?}");
+            assert!(
+                error.as_ref().is_some_and(|e| e.contains(place) && e.contains("not closed")),
+                "{sql}: {error:?}"
+            );
         }
     }
 }

@@ -69,9 +69,9 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Option<Result<SqlType>> {
                 _ => return None,
             };
             Some(decimal(info).and_then(|ty| match ty {
-                SqlType::Decimal { precision, .. } if precision > digits_max => Err(Error::analysis(format!(
-                    "{word} has at most {digits_max} digits, not {precision}; use DECIMAL(38, …)"
-                ))),
+                SqlType::Decimal { precision, .. } if precision > digits_max => Err(Error::analysis(
+                    format!("{word} has at most {digits_max} digits, not {precision}; use DECIMAL(38, …)"),
+                )),
                 ty => Ok(ty),
             }))
         }
@@ -86,10 +86,11 @@ fn decimal(info: ExactNumberInfo) -> Result<SqlType> {
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
     };
     let bad = |what: String| Error::analysis(format!("DECIMAL({precision}, {scale}): {what}"));
-    let digits = u8::try_from(precision)
-        .ok()
-        .filter(|digits| (1..=DECIMAL_PRECISION_MAX).contains(digits))
-        .ok_or_else(|| bad(format!("the precision must be between 1 and {DECIMAL_PRECISION_MAX}")))?;
+    let digits =
+        u8::try_from(precision)
+            .ok()
+            .filter(|digits| (1..=DECIMAL_PRECISION_MAX).contains(digits))
+            .ok_or_else(|| bad(format!("the precision must be between 1 and {DECIMAL_PRECISION_MAX}")))?;
     let scale = u8::try_from(scale)
         .ok()
         .filter(|scale| *scale <= digits)
@@ -144,7 +145,10 @@ mod tests {
 
     fn read(text: &str) -> Result<DataType, String> {
         let dialect = crate::StarRocksDialect::default();
-        Parser::new(&dialect).try_with_sql(text).and_then(|mut p| p.parse_data_type()).map_err(|e| e.to_string())
+        Parser::new(&dialect)
+            .try_with_sql(text)
+            .and_then(|mut p| p.parse_data_type())
+            .map_err(|e| e.to_string())
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::sort::RowRef;
 /// Batches of fewer rows are joined, so that many tiny writes do not cost by their number.
 const BATCH_ROWS_MIN: usize = 4096;
 
+/// Tablet numbers, each with its rows.
+pub(crate) type TabletRows = Vec<(u32, Vec<RowRef>)>;
+
 /// Batches with the tablet of each row.
 #[derive(Default)]
 pub(crate) struct Buffer {
@@ -68,10 +71,7 @@ impl Buffer {
     }
 
     /// The batches, and for each tablet (below `tablet_count`) that gets rows which ones.
-    pub fn into_tablets(
-        mut self,
-        tablet_count: usize,
-    ) -> Result<(Vec<RecordBatch>, Vec<(u32, Vec<RowRef>)>)> {
+    pub fn into_tablets(mut self, tablet_count: usize) -> Result<(Vec<RecordBatch>, TabletRows)> {
         self.join_small()?;
         let mut counts = vec![0usize; tablet_count];
         for tablet in self.tablets.iter().flatten() {

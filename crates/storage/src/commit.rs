@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cairn_catalog::{Catalog, Command, ManifestRef, Partition, PartitionChange, Reply, TxnState};
 use cairn_objects::Fence;
 use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TxnId};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::context::{StorageContext, visible_partition, visible_table};
 use crate::flush::discard;
@@ -160,10 +160,11 @@ impl Committer {
             places.push((part, partition, self.ctx.volumes.place(catalog, partition)?));
         }
         check_fences(catalog, places.iter().map(|(.., place)| place)).await?;
-        let all = places
-            .into_iter()
-            .map(|(part, partition, place)| self.write_manifest(part, partition, place, write));
-        futures::stream::iter(all).buffered(MANIFESTS_AT_ONCE).try_collect().await
+        let mut writes = Vec::with_capacity(places.len());
+        for (part, partition, place) in places {
+            writes.push(self.write_manifest(part, partition, place, write).boxed());
+        }
+        futures::stream::iter(writes).buffered(MANIFESTS_AT_ONCE).try_collect().await
     }
 
     async fn write_manifest(

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use cairn_env::Env;
 use cairn_objects::layout;
 use cairn_types::{Error, ErrorKind, PartitionId, Result};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -38,7 +38,7 @@ pub(crate) struct FlushTarget {
     pub next_file: AtomicU64,
     /// Every file that may have been written.
     pub files: Mutex<Vec<(PartitionPlace, String)>>,
-    /// The load was given up: no more files.
+    /// The load was given up or has failed: no more files.
     pub cancelled: AtomicBool,
 }
 
@@ -69,9 +69,13 @@ impl FlushTarget {
         let (rows, pieces) = self.blocking(move || this.plan(buffer, &tablets)).await?;
         let rows = Arc::new(rows);
         let all = pieces.into_iter().map(|piece| Arc::clone(&self).write_piece(Arc::clone(&rows), piece));
-        let written: Vec<_> =
-            futures::stream::iter(all).buffer_unordered(TABLETS_AT_ONCE).try_collect().await?;
-        Ok(written.into_iter().flatten().collect())
+        // All are waited for, also after an error: no file may appear after the clean-up that follows.
+        let outcomes: Vec<_> = futures::stream::iter(all).buffer_unordered(TABLETS_AT_ONCE).collect().await;
+        let mut flushed = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            flushed.extend(outcome?);
+        }
+        Ok(flushed)
     }
 
     fn plan(&self, buffer: Buffer, tablets: &[Tablet]) -> Result<(Rows, Vec<Piece>)> {
@@ -84,7 +88,16 @@ impl FlushTarget {
         Ok((Rows { batches, keys, nan_columns }, by_tablet.into_iter().filter_map(piece).collect()))
     }
 
+    /// Writes one tablet's rows. A failure ends the load, so the other tablets need not go on either.
     async fn write_piece(self: Arc<Self>, rows: Arc<Rows>, piece: Piece) -> Result<Vec<Flushed>> {
+        let outcome = Arc::clone(&self).try_write_piece(rows, piece).await;
+        if outcome.is_err() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn try_write_piece(self: Arc<Self>, rows: Arc<Rows>, piece: Piece) -> Result<Vec<Flushed>> {
         let encoded = {
             let _permit = Arc::clone(&self.encode_permits).acquire_owned().await;
             let this = Arc::clone(&self);
@@ -131,7 +144,9 @@ impl FlushTarget {
     fn check_cancelled(&self) -> Result<()> {
         match self.cancelled.load(Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(Error::new(ErrorKind::Cancelled, "the load was given up")),
+            true => {
+                Err(Error::new(ErrorKind::Cancelled, "the load was given up, or another part of it failed"))
+            }
         }
     }
 

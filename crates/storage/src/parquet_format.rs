@@ -122,7 +122,8 @@ impl SegmentEncoder for ParquetEncoder {
         let broken = |e| Error::internal(format!("a segment cannot be finished: {e}"));
         let metadata = self.writer.finish().map_err(broken)?;
         let columns = column_stats(&self.schema, &metadata, &self.nulls)?;
-        let bytes = self.writer.into_inner().map_err(broken)?;
+        // Finishing has flushed everything into it.
+        let bytes = std::mem::take(self.writer.inner_mut());
         Ok(EncodedSegment { bytes: bytes.into(), kind: SegmentKind::Parquet, rows: self.rows, columns })
     }
 }

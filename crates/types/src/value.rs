@@ -10,7 +10,7 @@ use crate::{Error, Result, SqlType};
 
 /// A value of a scalar type, with a total order among values of one type. NULL is the smallest: StarRocks
 /// puts NULL into the lowest range partition.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Literal {
     Null,
     Bool(bool),
@@ -88,6 +88,13 @@ impl Literal {
     }
 }
 
+/// As in the order: a NaN equals itself.
+impl PartialEq for Literal {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
 impl Eq for Literal {}
 
 impl PartialOrd for Literal {
@@ -102,7 +109,8 @@ impl Ord for Literal {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
             (Self::Double(a), Self::Double(b)) => a.total_cmp(b),
-            (Self::Decimal(a, sa), Self::Decimal(b, sb)) if sa == sb => a.cmp(b),
+            // Values of one type have one scale; others only need some order.
+            (Self::Decimal(a, sa), Self::Decimal(b, sb)) => sa.cmp(sb).then(a.cmp(b)),
             (Self::Date(a), Self::Date(b)) => a.cmp(b),
             (Self::DateTime(a), Self::DateTime(b)) => a.cmp(b),
             (Self::Str(a), Self::Str(b)) => a.as_bytes().cmp(b.as_bytes()),

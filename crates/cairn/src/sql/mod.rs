@@ -48,7 +48,10 @@ impl<'a> Client<'a> {
                 mysql_async::Error::Io(_) => ". Is the server running there (cairn start)?",
                 _ => "",
             };
-            Error::unavailable(format!("Could not connect to {host}:{port} as '{user}': {}{hint}", describe(&error)))
+            Error::unavailable(format!(
+                "Could not connect to {host}:{port} as '{user}': {}{hint}",
+                describe(&error)
+            ))
         })?;
         let talks = args.format == Format::Table && io::stdout().is_terminal();
         Ok(Self { conn, format: args.format, talks, env })
@@ -71,7 +74,8 @@ impl<'a> Client<'a> {
             }
             line.clear();
             let read = input.read_line(&mut line);
-            let bytes = read.map_err(|e| Error::invalid_value(format!("Could not read standard input: {e}")))?;
+            let bytes =
+                read.map_err(|e| Error::invalid_value(format!("Could not read standard input: {e}")))?;
             if bytes == 0 {
                 return self.run_all(splitter.finish()).await;
             }
@@ -218,7 +222,11 @@ mod tests {
 
     #[test]
     fn server_errors_look_like_mysql() {
-        let error = mysql_async::ServerError { code: 5501, message: "Unknown database 'x'".into(), state: "3F000".into() };
+        let error = mysql_async::ServerError {
+            code: 5501,
+            message: "Unknown database 'x'".into(),
+            state: "3F000".into(),
+        };
         assert_eq!(describe(&error.into()), "ERROR 5501 (3F000): Unknown database 'x'");
     }
 }

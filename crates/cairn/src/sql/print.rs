@@ -110,7 +110,9 @@ fn csv_line<'a>(out: &mut impl Write, values: impl Iterator<Item = Option<&'a [u
         }
         match value {
             None => out.write_all(b"\\N")?,
-            Some(bytes) if bytes == b"\\N" || bytes.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r')) => {
+            Some(bytes)
+                if bytes == b"\\N" || bytes.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r')) =>
+            {
                 out.write_all(b"\"")?;
                 for part in bytes.split_inclusive(|b| *b == b'"') {
                     out.write_all(part)?;
@@ -167,7 +169,10 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let found = print(Format::Table, &[&[Some("1"), Some("x")], &[Some("-23.5"), None], &[None, Some("a\x1bb\nc")]]);
+        let found = print(
+            Format::Table,
+            &[&[Some("1"), Some("x")], &[Some("-23.5"), None], &[None, Some("a\x1bb\nc")]],
+        );
         let expected = "\
 +-------+-------+
 |     n | a \"b\" |

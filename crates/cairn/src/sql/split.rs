@@ -36,7 +36,7 @@ impl Splitter {
     pub fn push(&mut self, piece: &str) -> Result<Vec<String>> {
         self.text.push_str(piece);
         let mut statements = Vec::new();
-        // One character is kept back: what a character means may depend on the next one.
+        // One or two characters are kept back: what a character means may depend on the next ones.
         while self.text.len() > self.seen && self.step(false, &mut statements) {}
         if self.text.len() > SQL_BYTES_MAX {
             return Err(Error::parse(format!(
@@ -59,7 +59,8 @@ impl Splitter {
         let rest = self.text.get(self.seen..).unwrap_or_default();
         let mut chars = rest.chars();
         let (Some(c), next, third) = (chars.next(), chars.next(), chars.next()) else { return false };
-        let undecided = next.is_none() || (next == Some('-') && c == '-' && third.is_none());
+        let needs_third = matches!((c, next), ('-', Some('-')) | ('/', Some('*')));
+        let undecided = next.is_none() || (needs_third && third.is_none());
         if undecided && !at_end {
             return false;
         }
@@ -71,7 +72,9 @@ impl Splitter {
                 return true;
             }
             Within::Statement if c == '#' => self.within = Within::LineComment,
-            Within::Statement if comment_pair(('-', '-')) && third.is_none_or(|c| c.is_whitespace() || c.is_control()) => {
+            Within::Statement
+                if comment_pair(('-', '-')) && third.is_none_or(|c| c.is_whitespace() || c.is_control()) =>
+            {
                 self.within = Within::LineComment;
             }
             Within::Statement if comment_pair(('/', '*')) => {

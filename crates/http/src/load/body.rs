@@ -10,7 +10,6 @@ use bytes::Bytes;
 use cairn_types::{Error, ErrorKind, Result};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream, Stream};
-use tokio_util::sync::CancellationToken;
 
 /// The data of a load, as it comes. The next bytes are taken from the network only when they are asked for, so that a
 /// slow load slows down its client.
@@ -19,25 +18,17 @@ pub struct LoadBody {
     idle_timeout: Duration,
     announced_bytes: Option<u64>,
     received_bytes: u64,
-    /// Set before the connection drops its end, which looks like the end of the data from here.
-    connection_gone: CancellationToken,
     ended: Arc<AtomicBool>,
     failed: Option<Error>,
 }
 
 impl LoadBody {
-    pub(crate) fn new(
-        body: Body,
-        announced_bytes: Option<u64>,
-        idle_timeout: Duration,
-        connection_gone: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(body: Body, announced_bytes: Option<u64>, idle_timeout: Duration) -> Self {
         Self {
             chunks: body.into_data_stream(),
             idle_timeout,
             announced_bytes,
             received_bytes: 0,
-            connection_gone,
             ended: Arc::default(),
             failed: None,
         }
@@ -45,7 +36,7 @@ impl LoadBody {
 
     /// A body out of `chunks`, for those who test a backend without a server.
     pub fn from_chunks(chunks: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Self {
-        Self::new(Body::from_stream(chunks), None, Duration::MAX, CancellationToken::new())
+        Self::new(Body::from_stream(chunks), None, Duration::MAX)
     }
 
     /// The next bytes, never none of them; `None` at the end. The first call is what makes a client send that waits
@@ -103,9 +94,6 @@ impl LoadBody {
                     return Ok(Some(chunk));
                 }
                 Some(Err(error)) => return Err(self.broken_off(&error)),
-                None if self.connection_gone.is_cancelled() => {
-                    return Err(self.broken_off(&"connection closed"));
-                }
                 None if self.announced_bytes.is_some_and(|announced| announced != self.received_bytes) => {
                     return Err(self.broken_off(&"fewer bytes than announced"));
                 }
@@ -148,14 +136,14 @@ impl fmt::Debug for LoadBody {
 mod tests {
     use super::*;
 
-    fn body(chunks: Vec<&'static str>, announced: Option<u64>, gone: CancellationToken) -> LoadBody {
+    fn body(chunks: Vec<&'static str>, announced: Option<u64>) -> LoadBody {
         let chunks = stream::iter(chunks).map(|c| Ok::<_, Error>(Bytes::from(c)));
-        LoadBody::new(Body::from_stream(chunks), announced, Duration::from_secs(1), gone)
+        LoadBody::new(Body::from_stream(chunks), announced, Duration::from_secs(1))
     }
 
     #[tokio::test]
     async fn chunks_come_in_order_and_empty_ones_are_skipped() {
-        let mut body = body(vec!["ab", "", "c"], Some(3), CancellationToken::new());
+        let mut body = body(vec!["ab", "", "c"], Some(3));
         let ended = body.ended();
         assert_eq!(body.chunk().await, Ok(Some(Bytes::from("ab"))));
         assert_eq!(body.chunk().await, Ok(Some(Bytes::from("c"))));
@@ -167,19 +155,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_connection_is_not_an_end() {
-        let gone = CancellationToken::new();
-        let mut body = body(vec!["ab"], None, gone.clone());
+    async fn an_error_stays() {
+        let broken = stream::iter([Ok(Bytes::from("ab")), Err(Error::internal("reset"))]);
+        let mut body = LoadBody::from_chunks(broken);
         assert!(body.chunk().await.is_ok());
-        gone.cancel();
         let error = body.chunk().await.expect_err("broke off");
         assert_eq!(error.kind(), ErrorKind::Cancelled);
-        assert_eq!(body.chunk().await, Err(error), "the error stays");
+        assert_eq!(body.chunk().await, Err(error));
     }
 
     #[tokio::test]
     async fn a_short_body_is_an_error() {
-        let body = body(vec!["ab"], Some(5), CancellationToken::new());
+        let body = body(vec!["ab"], Some(5));
         let all: Vec<_> = body.into_stream().collect().await;
         let kinds: Vec<_> = all.iter().map(|r| r.as_ref().map_err(Error::kind).err()).collect();
         assert_eq!(kinds, [None, Some(ErrorKind::Cancelled)]);
@@ -189,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_bounded() {
         let silent = Body::from_stream(stream::pending::<Result<Bytes>>());
-        let mut body = LoadBody::new(silent, None, Duration::from_millis(20), CancellationToken::new());
+        let mut body = LoadBody::new(silent, None, Duration::from_millis(20));
         assert_eq!(body.chunk().await.expect_err("idle").kind(), ErrorKind::Timeout);
     }
 }

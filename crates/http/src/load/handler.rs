@@ -43,7 +43,7 @@ pub(crate) async fn stream_load<B: Backend>(
             return closing(answer(&LoadOutcome::failed(label, &error), &base_url));
         }
     };
-    let (outcome, body_ended) = run(&app, login, request, body, &peer).await;
+    let (outcome, body_ended) = run(&app, login, request, body).await;
     let response = answer(&outcome, &base_url);
     if body_ended { response } else { closing(response) }
 }
@@ -54,14 +54,13 @@ async fn run<B: Backend>(
     login: B::Login,
     request: StreamLoadRequest,
     body: Body,
-    peer: &Peer,
 ) -> (LoadOutcome, bool) {
     let label = request.label.clone();
     let Ok(permit) = Arc::clone(&app.loads).try_acquire_owned() else {
         return (LoadOutcome::failed(label, &too_many_loads(app.config.loads_max)), false);
     };
     let idle_timeout = Duration::from_millis(app.config.body_idle_timeout_ms);
-    let body = LoadBody::new(body, request.body_bytes, idle_timeout, peer.gone.clone());
+    let body = LoadBody::new(body, request.body_bytes, idle_timeout);
     let ended = body.ended();
     let backend = Arc::clone(&app.backend);
     let load = app.tasks.track_future(async move {

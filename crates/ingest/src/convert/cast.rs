@@ -140,7 +140,8 @@ fn large_integers(array: &ArrayRef) -> Result<Cast> {
                 // The bounds make the conversion exact but for the fraction, which is cut as for other integers.
                 Some(i256::from_i128(value.trunc() as i128))
             });
-            Arc::new(PrimitiveArray::<Decimal256Type>::from_iter(whole).with_data_type(large_type())) as ArrayRef
+            Arc::new(PrimitiveArray::<Decimal256Type>::from_iter(whole).with_data_type(large_type()))
+                as ArrayRef
         }
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
@@ -193,7 +194,8 @@ fn checked<T: ArrowPrimitiveType>(
     let nulls = NullBuffer::union(values.nulls(), Some(&mask));
     bad.extend(wrong.iter().map(|row| (*row, Why::Value)));
     bad.sort_unstable();
-    let array = PrimitiveArray::<T>::new(values.values().clone(), nulls).with_data_type(values.data_type().clone());
+    let array =
+        PrimitiveArray::<T>::new(values.values().clone(), nulls).with_data_type(values.data_type().clone());
     Cast { array: Arc::new(array), bad }
 }
 

@@ -56,7 +56,11 @@ type Refused = (usize, usize, Why);
 /// # Errors
 /// `Analysis` for a wrong number of columns; `Unsupported` for a type that cannot become the column's;
 /// `InvalidValue` naming row, column and value in mode [`BadValue::Fail`].
-pub fn convert(batch: &RecordBatch, schema: &Schema, options: &ConvertOptions) -> Result<(RecordBatch, Tally)> {
+pub fn convert(
+    batch: &RecordBatch,
+    schema: &Schema,
+    options: &ConvertOptions,
+) -> Result<(RecordBatch, Tally)> {
     if batch.num_columns() != schema.columns.len() {
         return Err(Error::analysis(format!(
             "Column count does not match. Expected: {}, but got: {}",
@@ -85,7 +89,8 @@ fn convert_column(
     column: &Column,
     options: &ConvertOptions,
 ) -> Result<(ArrayRef, Vec<(usize, Why)>)> {
-    let cast::Cast { array: done, mut bad } = cast::cast_column(array, column.ty, options.utc_offset_seconds)?;
+    let cast::Cast { array: done, mut bad } =
+        cast::cast_column(array, column.ty, options.utc_offset_seconds)?;
     if options.bad_value == BadValue::Null && column.nullable {
         bad.retain(|(_, why)| *why != Why::Value);
     }

@@ -91,7 +91,10 @@ impl CsvCutter {
         self.skip_mark();
         match find_last_row_end(&self.options, &self.held) {
             Some(end) => {
-                let rest = self.held.split_off(end);
+                // Room for a whole piece at once: growing step by step would copy everything again.
+                let mut rest = Vec::with_capacity(self.held.capacity());
+                rest.extend_from_slice(self.held.get(end..).unwrap_or_default());
+                self.held.truncate(end);
                 self.held_from += end as u64;
                 self.check_length(&rest)?;
                 self.look_at_bytes = self.piece_bytes.max(rest.len().saturating_mul(2));

@@ -68,10 +68,10 @@ impl CsvOptions {
             }
         }
         let (column, row) = (&self.column_separator, &self.row_delimiter);
-        if column.starts_with(row) || row.starts_with(column) {
-            return Err(Error::analysis(
-                "column_separator and row_delimiter begin with each other. Choose different ones",
-            ));
+        // The end of a separator must not look like the start of a delimiter: with what follows it could be one.
+        let overlap = (0..column.len()).any(|at| column.get(at..).is_some_and(|end| row.starts_with(end)));
+        if overlap || column.starts_with(row) {
+            return Err(Error::analysis("column_separator and row_delimiter overlap. Choose different ones"));
         }
         for (name, byte) in [("enclose", self.enclose), ("escape", self.escape)] {
             if byte.is_some_and(|b| !b.is_ascii() || b == b' ' && self.trim_space) {
@@ -169,6 +169,7 @@ mod tests {
             CsvOptions { column_separator: vec![], ..base() },
             CsvOptions { column_separator: b"\n".to_vec(), ..base() },
             CsvOptions { column_separator: b"\n\n".to_vec(), ..base() },
+            CsvOptions { column_separator: b"x\r".to_vec(), row_delimiter: b"\r\n".to_vec(), ..base() },
             CsvOptions { enclose: Some(b'\t'), ..base() },
             CsvOptions { enclose: Some(0xff), ..base() },
             CsvOptions { enclose: Some(b'"'), escape: Some(b'"'), ..base() },

@@ -83,7 +83,11 @@ impl CsvParser {
 
     pub(crate) fn progress(&self) -> Progress {
         Progress {
-            builder: BatchBuilder::new(self.schema.clone(), &self.targets, self.batch.batch_rows.min(BLOCK_ROWS)),
+            builder: BatchBuilder::new(
+                self.schema.clone(),
+                &self.targets,
+                self.batch.batch_rows.min(BLOCK_ROWS),
+            ),
             split: Split::default(),
             fields: Vec::new(),
             refused: Vec::new(),

@@ -36,7 +36,10 @@ impl Sink for NoSink {
 /// How a row ended: where its text ends and where the next row starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RowEnd {
-    Whole { end: usize, next: usize },
+    Whole {
+        end: usize,
+        next: usize,
+    },
     /// The text ended in an enclosed field, and no more text comes.
     Unterminated,
 }

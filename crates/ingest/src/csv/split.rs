@@ -110,7 +110,6 @@ impl Split {
     }
 
     /// A blank line, a row with one separator too many, or one with a wrong number of fields.
-    #[cold]
     fn odd_row(&mut self, rules: &Rules, place: RowPlace, got: usize) {
         if place.raw.0 == place.raw.1 {
             self.ends.truncate(self.open);
@@ -220,7 +219,8 @@ impl Split {
             if whole {
                 self.rows.push(*place);
                 self.ends.extend_from_slice(row_ends);
-                self.literal.extend_from_slice(literal.get(row * width..(row + 1) * width).unwrap_or_default());
+                self.literal
+                    .extend_from_slice(literal.get(row * width..(row + 1) * width).unwrap_or_default());
             } else {
                 self.faults.push((*place, Why::Utf8));
             }

@@ -65,9 +65,10 @@ impl CsvWriter {
     pub fn write(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         let schema = batch.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let columns = batch.columns().iter().zip(&names).map(|(array, name)| {
-            ColumnText::new(array).map_err(|e| e.context(format!("Column '{name}'")))
-        });
+        let columns =
+            batch.columns().iter().zip(&names).map(|(array, name)| {
+                ColumnText::new(array).map_err(|e| e.context(format!("Column '{name}'")))
+            });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         if self.options.header && !std::mem::replace(&mut self.header_done, true) {
             for (at, name) in names.iter().enumerate() {
@@ -145,7 +146,9 @@ impl CsvWriter {
                     return Err(());
                 }
                 // A field that ends like a separator begins would make one with what follows.
-                let tail = |pattern: &[u8]| (1..pattern.len()).any(|n| field.ends_with(pattern.get(..n).unwrap_or(pattern)));
+                let tail = |pattern: &[u8]| {
+                    (1..pattern.len()).any(|n| field.ends_with(pattern.get(..n).unwrap_or(pattern)))
+                };
                 if tail(&options.column_separator) || tail(&options.row_delimiter) {
                     return Err(());
                 }

@@ -91,7 +91,10 @@ impl Lz4Reader {
                         continue;
                     }
                     if magic != FRAME_MAGIC {
-                        return Err(io::Error::new(ErrorKind::InvalidData, "it does not begin like an LZ4 frame"));
+                        return Err(io::Error::new(
+                            ErrorKind::InvalidData,
+                            "it does not begin like an LZ4 frame",
+                        ));
                     }
                     self.need(6)?;
                     let flags = self.part.get(4).copied().unwrap_or(0);

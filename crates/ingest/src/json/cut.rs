@@ -27,7 +27,9 @@ enum Place {
     /// Where a value at the top may start.
     Top,
     /// In an array, where an element must start (or, behind `[`, may).
-    ElementStart { first: bool },
+    ElementStart {
+        first: bool,
+    },
     /// In an array, behind an element.
     ElementEnd,
     /// In a value, outside of strings.
@@ -66,21 +68,26 @@ impl JsonCutter {
         }
         while let Some(byte) = self.held.get(self.seen).copied() {
             if let Some(end) = self.step(byte)? {
-                let text = self.start.take().and_then(|start| self.held.get(start..end)).unwrap_or_default();
+                let start = self.start.take().unwrap_or(end);
+                self.check_length(end - start)?;
                 self.rows += 1;
-                row(text)?;
+                row(self.held.get(start..end).unwrap_or_default())?;
             }
         }
         self.drop_seen();
-        if self.held.len() > self.row_bytes_max {
-            return Err(Error::resource_exhausted(format!(
-                "JSON row {} is longer than {} bytes. Split the data, or set strip_outer_array if its rows are \
-                 the elements of one array, or set ignore_json_size",
-                self.rows + 1,
-                self.row_bytes_max
-            )));
+        self.check_length(self.held.len())
+    }
+
+    fn check_length(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.row_bytes_max {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::resource_exhausted(format!(
+            "JSON row {} is longer than {} bytes. Split the data, or set strip_outer_array if its rows are the \
+             elements of one array, or set ignore_json_size",
+            self.rows + 1,
+            self.row_bytes_max
+        )))
     }
 
     /// The stream has ended.

@@ -78,7 +78,10 @@ impl JsonReader {
         let tally = Tally::new(batch.rejected_kept);
         let batches = Vec::new();
         let cutter = JsonCutter::new(json.strip_outer_array && !strip_in_root, row_bytes_max);
-        Ok(Self { cutter, rows: Rows { strip_in_root, root, lookup, targets, batch, builder, tally, batches } })
+        Ok(Self {
+            cutter,
+            rows: Rows { strip_in_root, root, lookup, targets, batch, builder, tally, batches },
+        })
     }
 
     /// The schema of the batches: one field for each target that is not skipped.
@@ -146,11 +149,7 @@ impl Lookup {
     }
 
     /// Puts the value of each target that has one into its slot.
-    fn find<'a>(
-        &self,
-        row: &'a str,
-        slots: &mut [Option<&'a RawValue>],
-    ) -> Result<(), serde_json::Error> {
+    fn find<'a>(&self, row: &'a str, slots: &mut [Option<&'a RawValue>]) -> Result<(), serde_json::Error> {
         let mut put = |at: usize, value: Option<&'a RawValue>| {
             if let Some(slot) = slots.get_mut(at).filter(|slot| slot.is_none()) {
                 *slot = value;

@@ -81,9 +81,7 @@ impl ColumnText {
         }
         match array.data_type() {
             DataType::Dictionary(_, inner) => Self::nested(&cast_to(array, inner)?, depth + 1),
-            DataType::RunEndEncoded(_, inner) => {
-                Self::nested(&cast_to(array, inner.data_type())?, depth + 1)
-            }
+            DataType::RunEndEncoded(_, inner) => Self::nested(&cast_to(array, inner.data_type())?, depth + 1),
             _ => Ok(Self { nulls: array.logical_nulls(), values: Values::new(array, depth)? }),
         }
     }
@@ -174,7 +172,9 @@ impl Values {
                 Self::Time(ticks, per_second)
             }
             DataType::Utf8 => Self::Utf8(array.as_string::<i32>().clone()),
-            DataType::LargeUtf8 => Self::Utf8View(cast_to(array, &DataType::Utf8View)?.as_string_view().clone()),
+            DataType::LargeUtf8 => {
+                Self::Utf8View(cast_to(array, &DataType::Utf8View)?.as_string_view().clone())
+            }
             DataType::Utf8View => Self::Utf8View(array.as_string_view().clone()),
             DataType::BinaryView => Self::BinaryView(array.as_binary_view().clone()),
             DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) => {
@@ -195,7 +195,8 @@ impl Values {
             }
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns();
-                let named = fields.iter().zip(columns).map(|(f, column)| Ok((f.name().clone(), inner(column)?)));
+                let named =
+                    fields.iter().zip(columns).map(|(f, column)| Ok((f.name().clone(), inner(column)?)));
                 Self::Struct(named.collect::<Result<_>>()?)
             }
             DataType::Map(..) => {
@@ -353,11 +354,10 @@ mod tests {
     #[test]
     fn times() {
         check(Date32Array::from(vec![0, 19_782, -1]), &["1970-01-01", "2024-02-29", "1969-12-31"]);
-        check(TimestampMicrosecondArray::from(vec![0, 1_500_000, -1]), &[
-            "1970-01-01 00:00:00",
-            "1970-01-01 00:00:01.500000",
-            "1969-12-31 23:59:59.999999",
-        ]);
+        check(
+            TimestampMicrosecondArray::from(vec![0, 1_500_000, -1]),
+            &["1970-01-01 00:00:00", "1970-01-01 00:00:01.500000", "1969-12-31 23:59:59.999999"],
+        );
         check(TimestampNanosecondArray::from(vec![1_999]), &["1970-01-01 00:00:00.000001"]);
         check(TimestampSecondArray::from(vec![86_399]).with_timezone("UTC"), &["1970-01-01 23:59:59"]);
         check(Time64MicrosecondArray::from(vec![3_661_000_000, 500_000]), &["01:01:01", "00:00:00.500000"]);

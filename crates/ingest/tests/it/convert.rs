@@ -52,7 +52,7 @@ fn numbers() {
     check(BooleanArray::from(vec![true, false]), SqlType::Int, &["1", "0"]);
     check(BooleanArray::from(vec![true]), DECIMAL, &["1.00"]);
     check(Int32Array::from(vec![999, 1000]), DECIMAL, &["999.00", "~"]);
-    check(Float64Array::from(vec![1.005, 12345.0]), DECIMAL, &["1.01", "~"]);
+    check(Float64Array::from(vec![1.125, 12345.0]), DECIMAL, &["1.13", "~"]);
     let wide = Decimal128Array::from(vec![12_345, 99_999_999]).with_precision_and_scale(20, 3).unwrap();
     check(wide.clone(), DECIMAL, &["12.35", "~"]);
     check(wide.clone(), SqlType::BigInt, &["12", "99999"]);
@@ -97,10 +97,11 @@ fn texts() {
 #[test]
 fn dates_and_times() {
     let datetime = SqlType::DateTime;
-    check(TimestampNanosecondArray::from(vec![1_500_000_999, -1]), datetime, &[
-        "1970-01-01 00:00:01.500000",
-        "1969-12-31 23:59:59.999999",
-    ]);
+    check(
+        TimestampNanosecondArray::from(vec![1_500_000_999, -1]),
+        datetime,
+        &["1970-01-01 00:00:01.500000", "1969-12-31 23:59:59.999999"],
+    );
     check(TimestampSecondArray::from(vec![86_400, i64::MAX]), datetime, &["1970-01-02 00:00:00", "~"]);
     check(TimestampMillisecondArray::from(vec![-1]), SqlType::Date, &["1969-12-31"]);
     check(Date32Array::from(vec![1, i32::MAX]), datetime, &["1970-01-02 00:00:00", "~"]);
@@ -121,7 +122,8 @@ fn timestamps_with_a_zone_become_local() {
         ],
     };
     let array: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![0]).with_timezone("Asia/Shanghai"));
-    let batch = RecordBatch::try_from_iter([("a", array.clone()), ("b", array.clone()), ("c", array)]).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("a", array.clone()), ("b", array.clone()), ("c", array)]).unwrap();
     let east = ConvertOptions { utc_offset_seconds: -3600, ..ConvertOptions::default() };
     let (done, _) = convert(&batch, &schema, &east).unwrap();
     assert_eq!(show(&[done]), ["1969-12-31 23:00:00|1969-12-31|1969-12-31 23:00:00"]);
@@ -143,17 +145,21 @@ fn rows_are_rejected_whole() {
         columns: vec![column("a", SqlType::TinyInt, false), column("b", SqlType::Varchar(2), true)],
     };
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(300), None, Some(4), Some(5)]));
-    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), Some("yyy"), Some("z"), Some("long"), None]));
+    let texts: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("x"), Some("yyy"), Some("z"), Some("long"), None]));
     let batch = RecordBatch::try_from_iter_with_nullable([("a", numbers, true), ("b", texts, true)]).unwrap();
     for mode in [BadValue::Reject, BadValue::Null] {
         let (done, tally) = convert(&batch, &schema, &options(mode)).unwrap();
         assert_eq!(show(&[done]), ["1|x", "5|~"]);
         let reasons: Vec<_> = tally.rejected.iter().map(|r| (r.row_number, r.reason.as_str())).collect();
-        assert_eq!(reasons, [
-            (2, "Value '300' is out of range. The type of 'a' is TINYINT"),
-            (3, "NULL value in non-nullable column 'a'"),
-            (4, "Value 'long' of 4 bytes is too long. The type of 'b' is VARCHAR(2)"),
-        ]);
+        assert_eq!(
+            reasons,
+            [
+                (2, "Value '300' is out of range. The type of 'a' is TINYINT"),
+                (3, "NULL value in non-nullable column 'a'"),
+                (4, "Value 'long' of 4 bytes is too long. The type of 'b' is VARCHAR(2)"),
+            ]
+        );
         assert_eq!(tally.rejected[0].text, "300\tyyy");
         assert_eq!((tally.rows_total, tally.rows_rejected), (5, 3));
     }
@@ -162,13 +168,22 @@ fn rows_are_rejected_whole() {
 #[test]
 fn columns_must_be_as_many() {
     let schema = Schema { columns: vec![column("a", SqlType::Int, true); 2] };
-    let error = convert(&one(Arc::new(Int32Array::from(vec![1]))), &schema, &options(BadValue::Fail)).unwrap_err();
+    let error =
+        convert(&one(Arc::new(Int32Array::from(vec![1]))), &schema, &options(BadValue::Fail)).unwrap_err();
     assert!(error.message().contains("Expected: 2, but got: 1"), "{error}");
 }
 
 #[test]
 fn what_is_right_already_stays() {
-    let types = [SqlType::Boolean, SqlType::Int, SqlType::LargeInt, DECIMAL, SqlType::Date, SqlType::DateTime, SqlType::String];
+    let types = [
+        SqlType::Boolean,
+        SqlType::Int,
+        SqlType::LargeInt,
+        DECIMAL,
+        SqlType::Date,
+        SqlType::DateTime,
+        SqlType::String,
+    ];
     for ty in types {
         let array = new_null_array(&arrow_type(ty), 2);
         let schema = Schema { columns: vec![column("c", ty, true)] };

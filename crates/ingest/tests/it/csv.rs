@@ -123,7 +123,8 @@ fn enclosed_and_escaped_fields() {
 
 #[test]
 fn rejected_rows_say_why() {
-    let not_null = vec![typed("k1", SqlType::Int, false, false), typed("v1", SqlType::Varchar(3), false, true)];
+    let not_null =
+        vec![typed("k1", SqlType::Int, false, false), typed("v1", SqlType::Varchar(3), false, true)];
     let text = b"1,a\n2\n\n3,x,y\n\\N,a\n4,\\N\nz,a\n5,abcd\n6,\xff\n99999999999,a\n,a\n";
     let expected = [
         (2, "Value count does not match column count. Expected: 2, but got: 1"),
@@ -152,7 +153,8 @@ fn without_strict_mode_bad_values_become_null() {
 
 #[test]
 fn skipped_and_raw_fields() {
-    let targets = vec![Target::Skip, Target::Raw { name: "r".into() }, typed("k", SqlType::BigInt, true, true)];
+    let targets =
+        vec![Target::Skip, Target::Raw { name: "r".into() }, typed("k", SqlType::BigInt, true, true)];
     let (rows, rejected) = read(&commas(), targets, b"x,anything,5\ny,\\N,6\n");
     assert_eq!((rows, rejected.len()), (vec!["anything|5".into(), "~|6".into()], 0));
 }
@@ -188,7 +190,8 @@ fn a_row_that_is_too_long_is_an_error_that_names_it() {
 
 #[test]
 fn pieces_can_be_parsed_apart() {
-    let text: String = (0..5000).map(|n| format!("{n},v{}\n", if n % 1000 == 0 { "," } else { "" })).collect();
+    let text: String =
+        (0..5000).map(|n| format!("{n},v{}\n", if n % 1000 == 0 { "," } else { "" })).collect();
     let options = CsvOptions { skip_header: 1, allow_trailing_separator: false, ..commas() };
     let text = format!("head\n{text}");
     let mut cutter = CsvCutter::new(options.clone(), BatchOptions::default(), 4096).unwrap();
@@ -238,7 +241,9 @@ fn sample_targets() -> Vec<Target> {
 #[test]
 fn a_writer_without_marks_refuses_what_cannot_be_read_back() {
     let options = CsvWriteOptions { column_separator: b"||".to_vec(), ..CsvWriteOptions::default() };
-    for (text, good) in [("a", true), ("a|b", true), ("a||b", false), ("a|", false), ("a\n", false), ("\\N", false)] {
+    for (text, good) in
+        [("a", true), ("a|b", true), ("a||b", false), ("a|", false), ("a\n", false), ("\\N", false)]
+    {
         let mut writer = CsvWriter::new(options.clone()).unwrap();
         let result = writer.write(&sample_batch(&[Some(1)], &[Some(text.into())]), &mut Vec::new());
         assert_eq!(result.is_ok(), good, "{text:?}");
@@ -250,7 +255,8 @@ fn a_writer_without_marks_refuses_what_cannot_be_read_back() {
 
 #[test]
 fn the_header_is_written_once() {
-    let options = CsvWriteOptions { column_separator: b",".to_vec(), header: true, ..CsvWriteOptions::default() };
+    let options =
+        CsvWriteOptions { column_separator: b",".to_vec(), header: true, ..CsvWriteOptions::default() };
     let mut writer = CsvWriter::new(options).unwrap();
     let mut out = Vec::new();
     for _ in 0..2 {
@@ -270,16 +276,16 @@ fn any_options() -> impl Strategy<Value = CsvOptions> {
         Just((Some(b'"'), Some(b'\\'))),
         Just((Some(b'\''), Some(b'^'))),
     ];
-    (separators, delimiters, marks, any::<bool>()).prop_map(|(separator, delimiter, (enclose, escape), trim)| {
-        CsvOptions {
+    (separators, delimiters, marks, any::<bool>()).prop_map(
+        |(separator, delimiter, (enclose, escape), trim)| CsvOptions {
             column_separator: separator.into(),
             row_delimiter: delimiter.into(),
             enclose,
             escape,
             trim_space: trim,
             ..CsvOptions::default()
-        }
-    })
+        },
+    )
 }
 
 proptest! {

@@ -10,7 +10,12 @@ fn targets() -> Vec<Target> {
     vec![typed("k", SqlType::Int, false, true), typed("v", SqlType::String, true, true)]
 }
 
-fn read(options: &JsonOptions, targets: Vec<Target>, text: &[u8], chunk_bytes: usize) -> Result<(Vec<String>, Tally)> {
+fn read(
+    options: &JsonOptions,
+    targets: Vec<Target>,
+    text: &[u8],
+    chunk_bytes: usize,
+) -> Result<(Vec<String>, Tally)> {
     let batch = BatchOptions { batch_rows: 2, ..BatchOptions::default() };
     let mut reader = JsonReader::new(options, targets, batch)?;
     let mut batches = Vec::new();
@@ -101,7 +106,11 @@ fn decimals_do_not_pass_through_floats() {
 fn rejected_rows_say_why() {
     let options = JsonOptions::default();
     check_rejected(&options, br#"{"v":"x"}"#, &[(1, "NULL value in non-nullable column 'k'")]);
-    check_rejected(&options, br#"{"k":1}{"k":"x"}"#, &[(2, "Value 'x' is out of range. The type of 'k' is INT")]);
+    check_rejected(
+        &options,
+        br#"{"k":1}{"k":"x"}"#,
+        &[(2, "Value 'x' is out of range. The type of 'k' is INT")],
+    );
     check_rejected(&options, br#"{"k":3000000000}"#, &[(1, "out of range")]);
     check_rejected(&options, br#"{"k":1.5}"#, &[(1, "out of range")]);
     check_rejected(&options, br#"{"k":[1]}"#, &[(1, "out of range")]);
@@ -109,7 +118,11 @@ fn rejected_rows_say_why() {
     check_rejected(&options, b"{\"k\":1,\"v\":\"\xff\"}", &[(1, "Invalid UTF-8 row")]);
     check_rejected(&options, br#"[{"k":1}]"#, &[(1, "strip_outer_array")]);
     let array = JsonOptions { strip_outer_array: true, ..options };
-    check_rejected(&array, br#"[1,{"k":1},"x"]"#, &[(1, "no valid JSON object"), (3, "no valid JSON object")]);
+    check_rejected(
+        &array,
+        br#"[1,{"k":1},"x"]"#,
+        &[(1, "no valid JSON object"), (3, "no valid JSON object")],
+    );
     let root = JsonOptions { json_root: Some("$.d".into()), ..array };
     check_rejected(&root, br#"{}{"d":1}"#, &[(1, "json_root"), (2, "json_root")]);
 }

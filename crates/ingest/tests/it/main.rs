@@ -1,5 +1,7 @@
 //! The crate from outside: CSV, JSON and conversion of whole batches.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
 mod convert;
 mod csv;
 mod json;

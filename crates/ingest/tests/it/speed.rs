@@ -15,9 +15,9 @@ fn lineitem() -> String {
     for n in 0..ROWS {
         let (day, month, year) = (n % 28 + 1, n % 12 + 1, 1992 + n % 7);
         let date = format!("{year}-{month:02}-{day:02}");
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "{}|{}|{}|{}|{}|{}.{:02}|0.0{}|0.0{}|N|O|{date}|{date}|{date}|DELIVER IN PERSON|TRUCK|egular courts above {n} the|\n",
+            "{}|{}|{}|{}|{}|{}.{:02}|0.0{}|0.0{}|N|O|{date}|{date}|{date}|DELIVER IN PERSON|TRUCK|egular courts above {n} the|",
             n / 4 + 1,
             n * 7 % 200_000,
             n * 3 % 10_000,
@@ -37,8 +37,21 @@ fn lineitem() -> String {
 fn lineitem_csv() {
     let money = SqlType::Decimal { precision: 15, scale: 2 };
     let types = [
-        SqlType::BigInt, SqlType::Int, SqlType::Int, SqlType::Int, money, money, money, money, SqlType::Char(1),
-        SqlType::Char(1), SqlType::Date, SqlType::Date, SqlType::Date, SqlType::Char(25), SqlType::Char(10),
+        SqlType::BigInt,
+        SqlType::Int,
+        SqlType::Int,
+        SqlType::Int,
+        money,
+        money,
+        money,
+        money,
+        SqlType::Char(1),
+        SqlType::Char(1),
+        SqlType::Date,
+        SqlType::Date,
+        SqlType::Date,
+        SqlType::Char(25),
+        SqlType::Char(10),
         SqlType::Varchar(44),
     ];
     let targets = types.iter().enumerate().map(|(n, ty)| typed(&format!("c{n}"), *ty, false, true)).collect();

@@ -104,6 +104,48 @@ async fn flipped_bits_are_seen_or_harmless() {
     }
 }
 
+/// What an inspection finds harmless is harmless for a journal that is opened, written to and opened again.
+#[tokio::test(flavor = "multi_thread")]
+async fn harmless_damage_stays_harmless() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut opened = 0;
+    for clean in [true, false] {
+        let (dir, state) = sample(clean).await;
+        let len = std::fs::metadata(dir.path().join("meta/journal.redb")).unwrap().len() as usize;
+        let places = (9..320).step_by(7).chain((4_096..len).step_by(len / 25));
+        for place in places {
+            let copy = tempfile::tempdir().unwrap();
+            copy_dir(dir.path(), copy.path());
+            let path = copy.path().join("meta/journal.redb");
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[place] ^= 1 << (place % 8);
+            std::fs::write(&path, bytes).unwrap();
+            let harmless = look(copy.path()).is_ok();
+            let journal = match open(copy.path()).await {
+                Ok(journal) => journal,
+                Err(error) => {
+                    assert!(!harmless, "byte {place}: {error}");
+                    continue;
+                }
+            };
+            assert!(harmless, "byte {place}");
+            assert_eq!(journal.state().state, state, "byte {place}");
+            for n in 0..20 {
+                add(&journal, n).await.unwrap();
+            }
+            journal.create_image().await.unwrap();
+            add(&journal, 1).await.unwrap();
+            let after = journal.state();
+            journal.shutdown().await.unwrap();
+            assert_eq!(look(copy.path()).unwrap().newest.state, after.state, "byte {place}");
+            opened += 1;
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(opened > 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_and_zeroed_files_are_seen_or_harmless() {
     for clean in [true, false] {
@@ -144,7 +186,7 @@ async fn a_refused_start_changes_nothing() {
     let log = dir.path().join("meta/journal.redb");
     let whole = std::fs::read(&log).unwrap();
     // The commands are JSON in the log: one letter of the last one.
-    let place = whole.windows(8).rposition(|w| w == b"\"Add\":21").unwrap();
+    let place = whole.windows(9).rposition(|w| w == b"\"Add\":214").unwrap();
     let mut bad = whole.clone();
     bad[place + 7] ^= 1;
     std::fs::write(&log, &bad).unwrap();
@@ -204,7 +246,9 @@ async fn missing_and_foreign_files_are_refused_with_a_remedy() {
     };
     let foreign = |name: &'static str| {
         let from = other.path().join("meta").join(name);
-        move |meta: &Path| drop(std::fs::copy(&from, meta.join(name)).unwrap())
+        move |meta: &Path| {
+            std::fs::copy(&from, meta.join(name)).unwrap();
+        }
     };
     check(&remove("journal.redb"), "is missing although");
     check(&remove("image"), "no image, so the folder was copied or emptied in part");

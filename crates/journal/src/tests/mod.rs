@@ -55,8 +55,10 @@ impl State for Counter {
     }
 }
 
+/// Each with random numbers of its own, so that two journals are two groups.
 pub(crate) fn env() -> Env {
-    Env::simulated(7, 1_000_000).0
+    static SEED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
+    Env::simulated(SEED.fetch_add(1, std::sync::atomic::Ordering::Relaxed), 1_000_000).0
 }
 
 /// No image and no purge unless asked for; everything imaged twice is purged.

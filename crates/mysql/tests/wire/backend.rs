@@ -98,7 +98,11 @@ impl EchoSession {
                 out.columns(&[ColumnDef::new("n", ColumnType::MYSQL_TYPE_LONGLONG), text("t")]).await?;
                 out.rows(number()?, |n, row| {
                     row.int(n as i64);
-                    if n % 2 == 0 { row.null() } else { row.display(format_args!("row {n}")) }
+                    if n % 2 == 0 {
+                        row.null()
+                    } else {
+                        row.display(format_args!("row {n}"))
+                    }
                     Ok(())
                 })
                 .await
@@ -111,7 +115,8 @@ impl EchoSession {
                 let info = "Rows matched".to_owned();
                 out.ok(OkInfo { affected_rows, last_insert_id: 9, warnings: 3, info }).await
             }
-            "nothing" => Ok(()),
+            // What some clients send of their own accord at login.
+            "SET" | "nothing" => Ok(()),
             "begin" => {
                 self.in_transaction = true;
                 out.ok(OkInfo::default()).await
@@ -271,7 +276,9 @@ impl Session for EchoSession {
 
     async fn kill(&mut self, connection_id: u32) -> Result<()> {
         let other = self.others.get(&connection_id);
-        other.map(Control::close).ok_or_else(|| Error::not_found(format!("Unknown thread id: {connection_id}")))
+        other
+            .map(Control::close)
+            .ok_or_else(|| Error::not_found(format!("Unknown thread id: {connection_id}")))
     }
 
     async fn statistics(&mut self) -> String {
@@ -279,10 +286,6 @@ impl Session for EchoSession {
     }
 
     fn status(&self) -> SessionStatus {
-        SessionStatus {
-            autocommit: true,
-            in_transaction: self.in_transaction,
-            ..SessionStatus::default()
-        }
+        SessionStatus { autocommit: true, in_transaction: self.in_transaction, ..SessionStatus::default() }
     }
 }

@@ -16,9 +16,12 @@ async fn offering(default_plugin: Plugin) -> Running {
 async fn every_account_by_every_first_offer() {
     for plugin in [Plugin::Native, Plugin::CachingSha2] {
         let server = offering(plugin).await;
-        for (user, right, wrong) in
-            [("ann", "apple", "pear"), ("native", "nut", "ant"), ("sha2", "salt", "pepper"), ("root", "", "x")]
-        {
+        for (user, right, wrong) in [
+            ("ann", "apple", "pear"),
+            ("native", "nut", "ant"),
+            ("sha2", "salt", "pepper"),
+            ("root", "", "x"),
+        ] {
             let mut conn = server.connect(user, right).await.unwrap_or_else(|error| {
                 panic!("{user} by {plugin:?}: {error}");
             });
@@ -139,9 +142,8 @@ async fn changing_the_user() {
             assert!(who.starts_with(&format!("{user} db2 ")), "{who}");
             assert_eq!(conn.id(), id);
         }
-        let opts = ChangeUserOpts::new()
-            .with_user(Some("native".to_owned()))
-            .with_pass(Some("wrong".to_owned()));
+        let opts =
+            ChangeUserOpts::new().with_user(Some("native".to_owned())).with_pass(Some("wrong".to_owned()));
         assert_eq!(server_error(conn.change_user(opts).await).0, 1045);
         assert!(conn.query_drop("who").await.is_err(), "the connection is over");
     }

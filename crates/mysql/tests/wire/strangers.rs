@@ -69,7 +69,10 @@ async fn a_malformed_execute_is_an_error_of_that_command() {
         raw.read().await.unwrap();
     }
     let reply = raw.command(b"\x17\x01\0\0\0\0\x01\0\0\0").await;
-    assert_eq!(error(&reply), (1835, "HY000", "Malformed communication packet: NULL bitmap needs 1 bytes, the packet has 0 left"));
+    assert_eq!(
+        error(&reply),
+        (1835, "HY000", "Malformed communication packet: NULL bitmap needs 1 bytes, the packet has 0 left")
+    );
     assert_eq!(raw.command(b"\x0e").await[0], 0);
 }
 

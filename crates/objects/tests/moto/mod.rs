@@ -27,14 +27,16 @@ impl Moto {
         let python = venv.join("bin/python3");
         let remedy =
             "run scripts/test-setup, or name a virtual environment that has moto[server] by CAIRN_VENV";
-        let mut child = Command::new(&python)
+        let child = Command::new(&python)
             .args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {}: {e}; {remedy}", python.display()));
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        // From here on dropping it ends the server, whatever happens.
+        let mut this = Self { child, port: 0 };
+        let mut log = BufReader::new(this.child.stderr.take().expect("piped"));
         let mut said = String::new();
         loop {
             let mut line = String::new();
@@ -44,10 +46,10 @@ impl Moto {
             said.push_str(&line);
             if let Some((_, rest)) = line.split_once("Running on http://127.0.0.1:") {
                 let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                let port = digits.parse().expect("a port");
+                this.port = digits.parse().expect("a port");
                 // A log that nobody reads would stop the server once the pipe is full.
                 std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-                return Self { child, port };
+                return this;
             }
         }
     }

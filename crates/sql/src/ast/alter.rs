@@ -35,18 +35,32 @@ pub enum AlterOp {
     /// `RENAME new`.
     Rename(String),
     /// `RENAME PARTITION a b`.
-    RenamePartition { from: String, to: String },
+    RenamePartition {
+        from: String,
+        to: String,
+    },
     /// `RENAME COLUMN a TO b`.
-    RenameColumn { from: String, to: String },
+    RenameColumn {
+        from: String,
+        to: String,
+    },
     /// `SET ("k" = "v", …)`.
     SetProperties(Vec<Property>),
     /// `COMMENT = 'text'`.
     Comment(String),
     /// `SWAP WITH other`: the two tables exchange their names.
     SwapWith(String),
-    AddColumn { column: ColumnDef, position: Option<ColumnPosition> },
-    DropColumn { name: String },
-    ModifyColumn { column: ColumnDef, position: Option<ColumnPosition> },
+    AddColumn {
+        column: ColumnDef,
+        position: Option<ColumnPosition>,
+    },
+    DropColumn {
+        name: String,
+    },
+    ModifyColumn {
+        column: ColumnDef,
+        position: Option<ColumnPosition>,
+    },
 }
 
 /// Where a column goes.
@@ -90,9 +104,7 @@ impl fmt::Display for AlterOp {
             Self::SwapWith(name) => write!(f, "SWAP WITH {}", quoted(name)),
             Self::AddColumn { column, position } => placed(f, "ADD COLUMN", column, position.as_ref()),
             Self::DropColumn { name } => write!(f, "DROP COLUMN {}", quoted(name)),
-            Self::ModifyColumn { column, position } => {
-                placed(f, "MODIFY COLUMN", column, position.as_ref())
-            }
+            Self::ModifyColumn { column, position } => placed(f, "MODIFY COLUMN", column, position.as_ref()),
         }
     }
 }

@@ -32,8 +32,8 @@ pub use partition::{
 pub use session::{Execute, Hint, Kill, KillTarget, SetItem, SetValue, TransactionAccess, VariableScope};
 pub use show::{Describe, Show, ShowFilter, ShowOrder};
 pub use table::{
-    AnalyzeTable, ColumnDef, CreateTable, CreateTableLike, CreateTableQuery, DefaultValue, Distribution, DistributionKind,
-    DropTable, IndexDef, KeyClause, KeyModel, Rollup, TableClauses, TruncateTable,
+    AnalyzeTable, ColumnDef, CreateTable, CreateTableLike, CreateTableQuery, DefaultValue, Distribution,
+    DistributionKind, DropTable, IndexDef, KeyClause, KeyModel, Rollup, TableClauses, TruncateTable,
 };
 pub use user::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword};
 pub use view::{AlterView, CreateView, DropView, ViewColumn};
@@ -59,7 +59,7 @@ pub enum Statement {
 
     /// `CREATE TABLE`, with `AS SELECT` too.
     CreateTable(Box<CreateTable>),
-    CreateTableLike(CreateTableLike),
+    CreateTableLike(Box<CreateTableLike>),
     AlterTable(Box<AlterTable>),
     DropTable(DropTable),
     TruncateTable(TruncateTable),
@@ -96,10 +96,15 @@ pub enum Statement {
     Sync,
 
     /// `PREPARE name FROM 'text'`.
-    Prepare { name: String, text: String },
+    Prepare {
+        name: String,
+        text: String,
+    },
     Execute(Execute),
     /// `DEALLOCATE PREPARE name`, `DROP PREPARE name`.
-    Deallocate { name: String },
+    Deallocate {
+        name: String,
+    },
 }
 
 /// A query and what its `/*+ SET_VAR(…) */` hints set for it.

@@ -22,7 +22,7 @@ pub enum SetItem {
     /// `[GLOBAL | SESSION] name = value`, `@@[scope.]name = value`.
     Variable { scope: VariableScope, name: String, value: SetValue },
     /// `@name = expr`.
-    User { name: String, value: Expr },
+    User { name: String, value: Box<Expr> },
     /// `NAMES charset [COLLATE c]`; `None` is `DEFAULT`.
     Names { charset: Option<String>, collate: Option<String> },
     /// `CHARACTER SET charset`; `None` is `DEFAULT`.
@@ -47,7 +47,7 @@ pub enum SetValue {
     /// A word without quotes (`ON`, `utf8mb4`), as written.
     Word(String),
     /// Anything else.
-    Expr(Expr),
+    Expr(Box<Expr>),
 }
 
 /// `READ ONLY` or `READ WRITE`.

@@ -13,13 +13,17 @@ use crate::render;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Describe {
     /// `DESC t [ALL]`, also `EXPLAIN t` and `DESCRIBE t`.
-    Table { name: TableName, all: bool },
+    Table {
+        name: TableName,
+        all: bool,
+    },
     /// `DESC FILES(…)`: the columns that would be read.
     Files(Vec<Property>),
     StorageVolume(VolumeName),
 }
 
 /// `LIKE 'pattern'` or `WHERE condition`.
+#[expect(clippy::large_enum_variant, reason = "one a statement, and most statements are boxed around it")]
 #[derive(Clone, PartialEq, Debug)]
 pub enum ShowFilter {
     Like(String),
@@ -39,40 +43,83 @@ pub struct ShowOrder {
 /// One `SHOW` statement.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Show {
-    Databases { catalog: Option<String>, filter: Option<ShowFilter> },
-    Catalogs { filter: Option<ShowFilter> },
-    Tables { full: bool, database: Option<DatabaseName>, filter: Option<ShowFilter> },
-    TableStatus { database: Option<DatabaseName>, filter: Option<ShowFilter> },
-    Columns { full: bool, table: TableName, filter: Option<ShowFilter> },
+    Databases {
+        catalog: Option<String>,
+        filter: Option<ShowFilter>,
+    },
+    Catalogs {
+        filter: Option<ShowFilter>,
+    },
+    Tables {
+        full: bool,
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
+    TableStatus {
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
+    Columns {
+        full: bool,
+        table: TableName,
+        filter: Option<ShowFilter>,
+    },
     CreateTable(TableName),
     CreateView(TableName),
     CreateDatabase(DatabaseName),
     CreateUser(UserName),
     /// `SHOW INDEX | INDEXES | KEYS FROM t`.
-    Index { table: TableName, filter: Option<ShowFilter> },
-    Variables { scope: VariableScope, filter: Option<ShowFilter> },
-    Status { scope: VariableScope, filter: Option<ShowFilter> },
-    Processlist { full: bool },
-    Partitions { temporary: bool, table: TableName, order: ShowOrder },
+    Index {
+        table: TableName,
+        filter: Option<ShowFilter>,
+    },
+    Variables {
+        scope: VariableScope,
+        filter: Option<ShowFilter>,
+    },
+    Status {
+        scope: VariableScope,
+        filter: Option<ShowFilter>,
+    },
+    Processlist {
+        full: bool,
+    },
+    Partitions {
+        temporary: bool,
+        table: TableName,
+        order: ShowOrder,
+    },
     /// `SHOW PROC '/path'`.
     Proc(String),
     Frontends,
     Backends,
     ComputeNodes,
-    StorageVolumes { filter: Option<ShowFilter> },
-    Snapshots { filter: Option<ShowFilter> },
+    StorageVolumes {
+        filter: Option<ShowFilter>,
+    },
+    Snapshots {
+        filter: Option<ShowFilter>,
+    },
     Users,
     /// `SHOW GRANTS [FOR u]`; `None`: one's own.
     Grants(Option<UserName>),
-    Warnings { limit: Option<u64> },
-    Errors { limit: Option<u64> },
+    Warnings {
+        limit: Option<u64>,
+    },
+    Errors {
+        limit: Option<u64>,
+    },
     /// `SHOW COUNT(*) WARNINGS`.
     WarningsCount,
     /// `SHOW COUNT(*) ERRORS`.
     ErrorsCount,
     Engines,
-    CharacterSet { filter: Option<ShowFilter> },
-    Collation { filter: Option<ShowFilter> },
+    CharacterSet {
+        filter: Option<ShowFilter>,
+    },
+    Collation {
+        filter: Option<ShowFilter>,
+    },
     Plugins,
     Privileges,
     /// `SHOW DATA [FROM t]`.
@@ -80,18 +127,44 @@ pub enum Show {
     /// `SHOW TABLET id`.
     Tablet(u64),
     /// `SHOW TABLET FROM t [PARTITION (…)] …`.
-    Tablets { table: TableName, partitions: Vec<String>, order: ShowOrder },
+    Tablets {
+        table: TableName,
+        partitions: Vec<String>,
+        order: ShowOrder,
+    },
     /// `SHOW TRANSACTION [FROM db] [WHERE …]`.
-    Transaction { database: Option<DatabaseName>, selection: Option<Expr> },
+    Transaction {
+        database: Option<DatabaseName>,
+        selection: Option<Expr>,
+    },
     /// `SHOW LOAD [FROM db] …`.
-    Load { database: Option<DatabaseName>, order: ShowOrder },
+    Load {
+        database: Option<DatabaseName>,
+        order: ShowOrder,
+    },
     /// `SHOW ALTER TABLE COLUMN [FROM db] …`.
-    AlterTableColumn { database: Option<DatabaseName>, order: ShowOrder },
-    Triggers { database: Option<DatabaseName>, filter: Option<ShowFilter> },
-    Events { database: Option<DatabaseName>, filter: Option<ShowFilter> },
-    ProcedureStatus { filter: Option<ShowFilter> },
-    FunctionStatus { filter: Option<ShowFilter> },
-    OpenTables { database: Option<DatabaseName>, filter: Option<ShowFilter> },
+    AlterTableColumn {
+        database: Option<DatabaseName>,
+        order: ShowOrder,
+    },
+    Triggers {
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
+    Events {
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
+    ProcedureStatus {
+        filter: Option<ShowFilter>,
+    },
+    FunctionStatus {
+        filter: Option<ShowFilter>,
+    },
+    OpenTables {
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
 }
 
 impl fmt::Display for Describe {
@@ -123,7 +196,9 @@ impl fmt::Display for ShowOrder {
             let items: Vec<String> = self
                 .order_by
                 .iter()
-                .map(|(column, ascending)| format!("{} {}", quoted(column), if *ascending { "ASC" } else { "DESC" }))
+                .map(|(column, ascending)| {
+                    format!("{} {}", quoted(column), if *ascending { "ASC" } else { "DESC" })
+                })
                 .collect();
             write!(f, " ORDER BY {}", commas(&items))?;
         }

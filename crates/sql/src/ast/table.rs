@@ -5,7 +5,7 @@ use std::fmt;
 use cairn_types::SqlType;
 use sqlparser::ast::{Expr, Query};
 
-use super::name::{Property, TableName, comment, commas, literal, names, properties, quoted, when};
+use super::name::{Property, TableName, commas, comment, literal, names, properties, quoted, when};
 use super::partition::PartitionBy;
 use crate::render;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sqlparser::ast::Query;
 
-use super::name::{TableName, comment, commas, quoted, when};
+use super::name::{TableName, commas, comment, quoted, when};
 use crate::render;
 
 /// `CREATE [OR REPLACE] VIEW [IF NOT EXISTS] v [(a COMMENT '…', …)] [COMMENT '…'] AS query`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::name::{Property, comment, commas, literal, properties, quoted, when};
+use super::name::{Property, commas, comment, literal, properties, quoted, when};
 
 /// The name of a storage volume, case as written.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

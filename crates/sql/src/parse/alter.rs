@@ -103,11 +103,8 @@ fn position(c: &mut Cursor<'_>) -> Result<Option<ColumnPosition>> {
 fn add_partition(c: &mut Cursor<'_>) -> Result<AlterOp> {
     c.expect("ADD")?;
     let temporary = c.eat("TEMPORARY");
-    let mut partition = if c.eat("PARTITIONS") {
-        PartitionDef::Series(series(c)?)
-    } else {
-        partition_def(c)?
-    };
+    let mut partition =
+        if c.eat("PARTITIONS") { PartitionDef::Series(series(c)?) } else { partition_def(c)? };
     let distribution = if c.is("DISTRIBUTED BY") { Some(distribution(c)?) } else { None };
     let properties = if c.is("PROPERTIES") { c.properties()? } else { Vec::new() };
     match &mut partition {

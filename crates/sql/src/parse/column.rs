@@ -11,8 +11,18 @@ use crate::types::column_type;
 
 /// Words that say how values of one key are merged.
 const AGGREGATES: [&str; 12] = [
-    "SUM", "MAX", "MIN", "REPLACE", "REPLACE_IF_NOT_NULL", "HLL_UNION", "BITMAP_UNION", "PERCENTILE_UNION",
-    "AVG", "COUNT", "ARRAY_AGG", "NONE",
+    "SUM",
+    "MAX",
+    "MIN",
+    "REPLACE",
+    "REPLACE_IF_NOT_NULL",
+    "HLL_UNION",
+    "BITMAP_UNION",
+    "PERCENTILE_UNION",
+    "AVG",
+    "COUNT",
+    "ARRAY_AGG",
+    "NONE",
 ];
 
 /// `name type [KEY] [aggregate] [NULL | NOT NULL] [DEFAULT …] [AUTO_INCREMENT] [AS expr] [COMMENT '…']`; what stands
@@ -22,8 +32,9 @@ pub(super) fn column_def(c: &mut Cursor<'_>) -> Result<ColumnDef> {
     let at_type = c.parser.peek_token_ref().span.start;
     let parsed = c.parser.parse_data_type();
     let ty = c.located_result(parsed)?;
-    let ty = column_type(&strip_display_width(ty))
-        .map_err(|e| e.context(format!("Column '{name}' (line {}, column {})", at_type.line, at_type.column)))?;
+    let ty = column_type(&strip_display_width(ty)).map_err(|e| {
+        e.context(format!("Column '{name}' (line {}, column {})", at_type.line, at_type.column))
+    })?;
     let mut column = ColumnDef {
         name,
         ty,

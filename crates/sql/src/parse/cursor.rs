@@ -9,15 +9,19 @@ use sqlparser::tokenizer::{Token, Word};
 use crate::ast::{BoundValue, DatabaseName, Property, TableName};
 use crate::dialect::{self, StarRocksDialect};
 use crate::error;
-use crate::guard::{self, CHAIN_MAX};
+use crate::guard;
 use crate::hints;
 use crate::normalize::normalize;
 use crate::scan::RawStatement;
 
+/// Levels of the parser's recursion. The guard bounds the depth already: this must only not be lower. (The parser
+/// takes more stack from the heap when it needs it.)
+const RECURSION_MAX: usize = 4 * guard::OPERATORS_MAX;
+
 /// Unquoted words that are no names.
 const RESERVED: [&str; 24] = [
-    "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "UNION", "INTO", "VALUES", "CREATE", "TABLE", "INSERT",
-    "AND", "OR", "NOT", "AS", "ON", "BY", "IN", "LIKE", "IS", "CASE", "WHEN", "WITH",
+    "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "UNION", "INTO", "VALUES", "CREATE", "TABLE",
+    "INSERT", "AND", "OR", "NOT", "AS", "ON", "BY", "IN", "LIKE", "IS", "CASE", "WHEN", "WITH",
 ];
 
 /// A place in the tokens of one statement.
@@ -34,13 +38,12 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Checks the tokens' depth and makes them readable.
+    /// Before the first of a statement's tokens.
     ///
     /// # Errors
-    /// `Parse` when the statement is too deep, or a hint malformed.
+    /// `Parse` when a hint is malformed.
     pub fn new(text: &'a str, raw: RawStatement, dialect: &'a StarRocksDialect) -> Result<Self> {
         let RawStatement { mut tokens, bytes } = raw;
-        guard::check(&tokens, text)?;
         let hints = hints::of_tokens(&tokens)?;
         let into_outfile = tokens.windows(2).any(|pair| {
             let is = |n: usize, words: [&str; 2]| {
@@ -49,10 +52,11 @@ impl<'a> Cursor<'a> {
             };
             is(0, ["INTO", "INTO"]) && is(1, ["OUTFILE", "DUMPFILE"])
         });
+        dialect::drop_join_hints(&mut tokens);
         dialect::replace_operator_words(&mut tokens);
         dialect.begin(tokens.len());
-        // The guard bounds the depth already; the parser's own bound must only not be lower.
-        let parser = Parser::new(dialect).with_recursion_limit(CHAIN_MAX).with_tokens_with_locations(tokens);
+        let parser =
+            Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens);
         Ok(Self { parser, text, end_byte: bytes.end, hints, into_outfile })
     }
 
@@ -147,7 +151,9 @@ impl<'a> Cursor<'a> {
             Token::Word(word) if word.quote_style.is_some() || !is_reserved(&word.value) => {
                 let name = word.value.clone();
                 if name.is_empty() || name.chars().count() > IDENTIFIER_CHARS_MAX {
-                    return Err(self.error(&format!("{what} must have 1 to {IDENTIFIER_CHARS_MAX} characters")));
+                    return Err(
+                        self.error(&format!("{what} must have 1 to {IDENTIFIER_CHARS_MAX} characters"))
+                    );
                 }
                 self.parser.advance_token();
                 Ok(name)
@@ -308,9 +314,9 @@ impl<'a> Cursor<'a> {
     /// Whether a query begins here.
     pub fn at_query(&self) -> bool {
         if self.peek_is(0, &Token::LParen) {
-            return (1..).find(|n| !self.peek_is(*n, &Token::LParen)).is_some_and(|n| {
-                self.peek_word(n).is_some_and(|word| is_query_word(word))
-            });
+            return (1..)
+                .find(|n| !self.peek_is(*n, &Token::LParen))
+                .is_some_and(|n| self.peek_word(n).is_some_and(is_query_word));
         }
         self.peek_word(0).is_some_and(is_query_word)
     }

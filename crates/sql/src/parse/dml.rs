@@ -122,8 +122,7 @@ pub(super) fn delete(c: &mut Cursor<'_>, with: Option<With>) -> Result<Statement
     c.expect("DELETE FROM")?;
     let table = c.table_name()?;
     let alias = alias(c, &["PARTITION", "PARTITIONS", "USING", "WHERE"])?;
-    let partitions =
-        if c.eat("PARTITION") || c.eat("PARTITIONS") { partition_names(c)? } else { Vec::new() };
+    let partitions = if c.eat("PARTITION") || c.eat("PARTITIONS") { partition_names(c)? } else { Vec::new() };
     let using = if c.eat("USING") { c.tables()? } else { Vec::new() };
     let selection = c.selection()?;
     Ok(Statement::Delete(Box::new(Delete { with, table, alias, partitions, using, selection })))

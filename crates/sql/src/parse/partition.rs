@@ -6,8 +6,8 @@ use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
 use crate::ast::{
-    BoundValue, ListPartition, PartitionBy, PartitionDef, PartitionKind, Property, RangeBounds, RangePartition,
-    RangeSeries, TimeUnit,
+    BoundValue, ListPartition, PartitionBy, PartitionDef, PartitionKind, Property, RangeBounds,
+    RangePartition, RangeSeries, TimeUnit,
 };
 
 /// Behind `PARTITION BY`.
@@ -99,9 +99,12 @@ fn bound_row(c: &mut Cursor<'_>) -> Result<Vec<BoundValue>> {
 /// `('a', 'b')` for one column, `(('a', 1), ('b', 2))` for several.
 fn list_values(c: &mut Cursor<'_>) -> Result<Vec<Vec<BoundValue>>> {
     c.expect_token(&Token::LParen)?;
-    let rows = c.separated(|c| {
-        if c.peek_is(0, &Token::LParen) { bound_row(c) } else { Ok(vec![c.bound_value()?]) }
-    })?;
+    let rows =
+        c.separated(
+            |c| {
+                if c.peek_is(0, &Token::LParen) { bound_row(c) } else { Ok(vec![c.bound_value()?]) }
+            },
+        )?;
     c.expect_token(&Token::RParen)?;
     Ok(rows)
 }

@@ -47,16 +47,15 @@ fn set_item(c: &mut Cursor<'_>) -> Result<SetItem> {
         let collate = if c.eat("COLLATE") { Some(c.ident_or_string("a collation")?) } else { None };
         return Ok(SetItem::Names { charset, collate });
     }
-    if c.eat("CHARACTER SET") || c.eat("CHAR SET") || (c.is("CHARSET") && !c.peek_is(1, &Token::Eq) && c.eat("CHARSET"))
+    if c.eat("CHARACTER SET")
+        || c.eat("CHAR SET")
+        || (c.is("CHARSET") && !c.peek_is(1, &Token::Eq) && c.eat("CHARSET"))
     {
         return charset(c).map(SetItem::CharacterSet);
     }
-    if let Some(word) = c.peek_word(0)
-        && let Some(name) = word.strip_prefix('@')
-        && !name.starts_with('@')
-    {
-        let name = name.to_owned();
-        return user_variable(c, name);
+    if let Some(name) = user_variable(c)? {
+        assign_sign(c)?;
+        return Ok(SetItem::User { name, value: Box::new(c.expr()?) });
     }
     let mut scope = VariableScope::Session;
     if !c.peek_is(1, &Token::Eq) && !c.peek_is(1, &Token::Assignment) {
@@ -74,12 +73,15 @@ fn charset(c: &mut Cursor<'_>) -> Result<Option<String>> {
     if c.eat("DEFAULT") { Ok(None) } else { c.ident_or_string("a character set").map(Some) }
 }
 
-/// `@name = expr`; the word before may be only the `@` of a quoted name.
-fn user_variable(c: &mut Cursor<'_>, begun: String) -> Result<SetItem> {
+/// `@name`, `@'name'` or `` @`name` ``; `None` when something else comes.
+fn user_variable(c: &mut Cursor<'_>) -> Result<Option<String>> {
+    if c.eat_token(&Token::AtSign) {
+        return c.ident_or_string("the name of a variable").map(Some);
+    }
+    let name = c.peek_word(0).and_then(|word| word.strip_prefix('@')).filter(|name| !name.starts_with('@'));
+    let Some(name) = name.map(str::to_owned) else { return Ok(None) };
     c.parser.advance_token();
-    let name = if begun.is_empty() { c.ident_or_string("the name of a variable")? } else { begun };
-    assign_sign(c)?;
-    Ok(SetItem::User { name, value: c.expr()? })
+    if name.is_empty() { c.ident_or_string("the name of a variable").map(Some) } else { Ok(Some(name)) }
 }
 
 /// `name`, `@@name`, `@@global.name`; in lower case.
@@ -117,7 +119,7 @@ fn set_value(c: &mut Cursor<'_>) -> Result<SetValue> {
         }
         _ => match c.expr()? {
             Expr::Identifier(ident) if ident.quote_style == Some('`') => Ok(SetValue::Word(ident.value)),
-            expr => Ok(SetValue::Expr(expr)),
+            expr => Ok(SetValue::Expr(Box::new(expr))),
         },
     }
 }
@@ -136,7 +138,8 @@ fn transaction_item(c: &mut Cursor<'_>, scope: VariableScope) -> Result<SetItem>
             return Err(c.unexpected("ISOLATION LEVEL …, READ ONLY or READ WRITE"));
         }
         let goes_on = c.peek_is(0, &Token::Comma)
-            && c.peek_word(1).is_some_and(|w| w.eq_ignore_ascii_case("ISOLATION") || w.eq_ignore_ascii_case("READ"));
+            && c.peek_word(1)
+                .is_some_and(|w| w.eq_ignore_ascii_case("ISOLATION") || w.eq_ignore_ascii_case("READ"));
         if !goes_on {
             return Ok(SetItem::Transaction { scope, isolation, access });
         }
@@ -180,7 +183,9 @@ pub(super) fn transaction(c: &mut Cursor<'_>) -> Result<Statement> {
         return Err(not_yet("BEGIN WITH LABEL"));
     }
     if c.is("AND CHAIN") || c.is("RELEASE") {
-        return Err(Error::unsupported("AND CHAIN and RELEASE are not supported; begin or quit by a statement"));
+        return Err(Error::unsupported(
+            "AND CHAIN and RELEASE are not supported; begin or quit by a statement",
+        ));
     }
     Ok(statement)
 }
@@ -202,7 +207,11 @@ pub(super) fn prepared(c: &mut Cursor<'_>) -> Result<Statement> {
     }
     c.expect("EXECUTE")?;
     let name = c.ident(what)?;
-    let using = if c.eat("USING") { c.separated(using_variable)? } else { Vec::new() };
+    let using = if c.eat("USING") {
+        c.separated(|c| user_variable(c)?.ok_or_else(|| c.unexpected("a variable @name")))?
+    } else {
+        Vec::new()
+    };
     Ok(Statement::Execute(Execute { name, using }))
 }
 
@@ -213,13 +222,4 @@ fn rest(c: &mut Cursor<'_>) -> String {
         c.parser.advance_token();
     }
     text
-}
-
-/// `@name`.
-fn using_variable(c: &mut Cursor<'_>) -> Result<String> {
-    let Some(name) = c.peek_word(0).and_then(|word| word.strip_prefix('@')).map(str::to_owned) else {
-        return Err(c.unexpected("a variable @name"));
-    };
-    c.parser.advance_token();
-    if name.is_empty() { c.ident_or_string("the name of a variable") } else { Ok(name) }
 }

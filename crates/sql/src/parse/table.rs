@@ -60,7 +60,7 @@ fn like_statement(like: CreateTableLike) -> Result<Statement> {
             like.name
         )));
     }
-    Ok(Statement::CreateTableLike(like))
+    Ok(Statement::CreateTableLike(Box::new(like)))
 }
 
 /// What stands in the parentheses behind the table's name.
@@ -111,7 +111,8 @@ fn index(c: &mut Cursor<'_>) -> Result<IndexDef> {
     c.expect("INDEX")?;
     let name = c.ident("the name of an index")?;
     let columns = c.ident_list("the name of a column")?;
-    let kind = if c.eat("USING") { Some(c.ident("the kind of an index")?.to_ascii_uppercase()) } else { None };
+    let kind =
+        if c.eat("USING") { Some(c.ident("the kind of an index")?.to_ascii_uppercase()) } else { None };
     let properties = if c.peek_is(0, &Token::LParen) { c.property_list()? } else { Vec::new() };
     Ok(IndexDef { name, columns, kind, properties, comment: c.comment()? })
 }
@@ -195,9 +196,10 @@ pub(super) fn distribution(c: &mut Cursor<'_>) -> Result<Distribution> {
     if c.eat("BUCKETS") {
         let count = c.uint("the number of buckets")?;
         let valid = u32::try_from(count).ok().filter(|n| (1..=BUCKETS_MAX).contains(n));
-        buckets = Some(
-            valid.ok_or_else(|| c.error(&format!("the number of buckets must be between 1 and {BUCKETS_MAX}")))?,
-        );
+        buckets =
+            Some(valid.ok_or_else(|| {
+                c.error(&format!("the number of buckets must be between 1 and {BUCKETS_MAX}"))
+            })?);
     }
     Ok(Distribution { kind, buckets })
 }
@@ -224,8 +226,7 @@ pub(super) fn truncate(c: &mut Cursor<'_>) -> Result<Statement> {
     c.expect("TRUNCATE")?;
     c.eat("TABLE");
     let name = c.table_name()?;
-    let partitions =
-        if c.eat("PARTITION") || c.eat("PARTITIONS") { partition_names(c)? } else { Vec::new() };
+    let partitions = if c.eat("PARTITION") || c.eat("PARTITIONS") { partition_names(c)? } else { Vec::new() };
     Ok(Statement::TruncateTable(TruncateTable { name, partitions }))
 }
 

@@ -15,7 +15,9 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Statement> {
     let user = user_name(c)?;
     let auth = if c.is("IDENTIFIED") { Some(auth_option(c)?) } else { None };
     if c.is("DEFAULT ROLE") {
-        return Err(Error::unsupported("CREATE USER … DEFAULT ROLE is not supported yet: there are no roles"));
+        return Err(Error::unsupported(
+            "CREATE USER … DEFAULT ROLE is not supported yet: there are no roles",
+        ));
     }
     Ok(Statement::CreateUser(CreateUser { if_not_exists, user, auth }))
 }
@@ -70,13 +72,16 @@ fn auth_option(c: &mut Cursor<'_>) -> Result<AuthOption> {
     Ok(AuthOption::Plugin(plugin))
 }
 
-/// `user`, `'user'@'host'`, `user@host`, `user@'%'`. The tokenizer makes `@` a part of a word.
+/// `user`, `'user'@'host'`, `user@host`, `user@'%'`. The tokenizer makes `@` a part of a word, where it stands beside one.
 pub(super) fn user_name(c: &mut Cursor<'_>) -> Result<UserName> {
     let bare = c.peek_word(0).is_some();
     let first = c.ident_or_string("the name of a user")?;
     if bare && let Some((user, host)) = first.split_once('@') {
         let (user, host) = (user.to_owned(), host.to_owned());
         return Ok(UserName { user, host: host_behind_at(c, host)? });
+    }
+    if c.eat_token(&Token::AtSign) {
+        return Ok(UserName { user: first, host: host_behind_at(c, String::new())? });
     }
     let at = c.peek_word(0).and_then(|word| word.strip_prefix('@')).map(str::to_owned);
     let Some(host) = at else { return Ok(UserName { user: first, host: ANY_HOST.to_owned() }) };

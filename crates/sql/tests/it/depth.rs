@@ -1,7 +1,6 @@
 //! Deep and long statements: refused quickly where they are too deep, and at the bound everything that walks a
-//! statement (parse, print, clone, compare, visit, drop) fits into a 2 MiB stack, debug builds included.
+//! statement (parse, print, clone, compare, visit, drop) fits into a 2 MiB stack.
 
-use cairn_sql::guard::{CHAIN_MAX, NESTING_MAX};
 use cairn_sql::{count_placeholders, parse_statements};
 
 use super::{one, refused};
@@ -10,9 +9,13 @@ const STACK_BYTES: usize = 2 << 20;
 
 /// Runs `work` on a stack as small as a server thread's.
 fn on_small_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    on_stack(STACK_BYTES, work)
+}
+
+fn on_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
-            .stack_size(STACK_BYTES)
+            .stack_size(bytes)
             .spawn_scoped(scope, work)
             .unwrap_or_else(|e| panic!("{e}"))
             .join()
@@ -38,17 +41,36 @@ fn shapes(n: usize) -> Vec<(&'static str, String)> {
         ("cast", format!("SELECT 1{}", "::INT".repeat(n))),
         ("collate", format!("SELECT 1{}", " COLLATE a".repeat(n))),
         ("not", format!("SELECT {}1", "NOT ".repeat(n))),
-        ("bang", format!("SELECT {}1", "!".repeat(n))),
+        ("bang", format!("SELECT {}1", "! ".repeat(n))),
         ("minus", format!("SELECT {}1", "- ".repeat(n))),
-        ("tilde", format!("SELECT {}1", "~".repeat(n))),
+        ("tilde", format!("SELECT {}1", "~ ".repeat(n))),
         ("interval", format!("SELECT {}1{}", "INTERVAL ".repeat(n), " DAY".repeat(n))),
         ("binary", format!("SELECT {}1", "BINARY ".repeat(n))),
         ("dots", format!("SELECT {}a", "a.".repeat(n))),
         ("parentheses", nested("(", ")")),
+        ("operands in front", nested("1 + (", ")")),
+        ("all levels", nested("1 OR 1 AND 1 = 1 + 1 * (", ")")),
         ("brackets", nested("[", "]")),
         ("functions", nested("f(", ")")),
         ("case", nested("CASE WHEN 1 THEN ", " END")),
         ("open case", format!("SELECT {}1", "CASE ".repeat(n))),
+        ("casts", nested("CAST(", " AS INT)")),
+        ("windows", nested("SUM(1) OVER (ORDER BY ", ")")),
+        ("filters", nested("SUM(1) FILTER (WHERE ", ")")),
+        ("within", nested("f(1) WITHIN GROUP (ORDER BY ", ")")),
+        ("substring", nested("SUBSTRING(", " FROM 1 FOR 2)")),
+        ("trim", nested("TRIM(BOTH 'x' FROM ", ")")),
+        ("extract", nested("EXTRACT(DAY FROM ", ")")),
+        ("tuples", nested("(1, ", ")")),
+        ("in lists", nested("1 IN (", ")")),
+        ("in subqueries", nested("1 IN (SELECT ", ")")),
+        ("any", nested("1 = ANY (SELECT ", ")")),
+        ("cte in cte", format!("{}SELECT 1{}", "WITH a AS (".repeat(n), ") SELECT 1".repeat(n))),
+        (
+            "set operations in parentheses",
+            format!("{}SELECT 1{}", "(SELECT 1 UNION ALL ".repeat(n), ")".repeat(n)),
+        ),
+        ("left set operations", format!("{}SELECT 1{}", "(".repeat(n), " UNION SELECT 1)".repeat(n))),
         ("exists", nested("EXISTS (SELECT ", ")")),
         ("scalar subquery", nested("(SELECT ", ")")),
         ("derived table", format!("{}SELECT 1{}", "SELECT * FROM (".repeat(n), ") t".repeat(n))),
@@ -57,6 +79,20 @@ fn shapes(n: usize) -> Vec<(&'static str, String)> {
         ("query parentheses", format!("{}SELECT 1{}", "(".repeat(n), ")".repeat(n))),
         ("unclosed", "(".repeat(n)),
         ("union", format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(n))),
+        ("union distinct", format!("SELECT 1{}", " UNION SELECT 1".repeat(n))),
+        ("mixed unions", format!("SELECT 1{}", " UNION SELECT 1 UNION ALL SELECT 1".repeat(n))),
+        ("except", format!("SELECT 1{}", " EXCEPT SELECT 1".repeat(n))),
+        ("mixed set operations", format!("SELECT 1{}", " EXCEPT SELECT 1 INTERSECT SELECT 1".repeat(n))),
+        ("and", chain(" AND ")),
+        ("and or", chain(" AND 2 OR ")),
+        ("xor", chain(" XOR ")),
+        ("ors of chains", chain(" OR 1 + 1 = 1 AND 2 = 2 OR ")),
+        ("keywords and", format!("SELECT 1{}", " + and".repeat(n))),
+        ("interval and", format!("SELECT 1{}", " + INTERVAL and DAY".repeat(n))),
+        ("time zone and", format!("SELECT 1{}", " AT TIME ZONE and".repeat(n))),
+        ("between and", format!("SELECT a{}", " BETWEEN and AND and".repeat(n))),
+        ("distinct from and", format!("SELECT 1{}", " IS DISTINCT FROM and".repeat(n))),
+        ("like escape", format!("SELECT 'a'{}", " LIKE 'a' ESCAPE 'b'".repeat(n))),
         ("intersect", format!("SELECT 1{}", " INTERSECT SELECT 1".repeat(n))),
         ("join", format!("SELECT * FROM a{}", " JOIN a".repeat(n))),
         ("left join", format!("SELECT * FROM a{}", " LEFT JOIN a ON 1".repeat(n))),
@@ -73,15 +109,15 @@ fn shapes(n: usize) -> Vec<(&'static str, String)> {
         ("explain", format!("{}SELECT 1", "EXPLAIN ".repeat(n))),
         ("insert", format!("INSERT INTO t SELECT {}1", "1 + ".repeat(n))),
         ("update", format!("UPDATE t SET a = {}1", "1 + ".repeat(n))),
-        ("set", format!("SET a = {}1", "(".repeat(n))),
+        ("set", format!("SET a = {}1{}", "(".repeat(n), ")".repeat(n))),
         ("show where", format!("SHOW TABLES WHERE {}1", "1 OR ".repeat(n))),
         ("generated column", format!("CREATE TABLE t (a INT AS ({}1))", "1 + ".repeat(n))),
-        ("partition by", format!("CREATE TABLE t (a INT) PARTITION BY {}a", "f(".repeat(n))),
+        ("partition by", format!("CREATE TABLE t (a INT) PARTITION BY {}a{}", "f(".repeat(n), ")".repeat(n))),
     ]
 }
 
 /// Chains whose tree is flat: any length is fine.
-const FLAT: [&str; 3] = ["dots", "subscripts", "json path"];
+const FLAT: [&str; 1] = ["subscripts"];
 
 #[test]
 fn a_hundred_thousand_deep_is_refused() {
@@ -97,32 +133,44 @@ fn a_hundred_thousand_deep_is_refused() {
 
 #[test]
 fn whatever_is_read_is_safe_to_walk() {
-    for n in [1, 10, NESTING_MAX / 2, NESTING_MAX - 10, CHAIN_MAX / 3, CHAIN_MAX - 10] {
-        for (name, sql) in shapes(n) {
-            on_small_stack(|| {
-                let Ok(mut parsed) = parse_statements(&sql) else { return };
-                let statement = parsed.remove(0).statement;
-                let copy = statement.clone();
-                assert_eq!(copy, statement, "{name}");
-                assert_eq!(count_placeholders(&copy), 0, "{name}");
-                assert!(statement.to_string().len() >= n, "{name}");
-                assert!(format!("{statement:?}").len() >= n, "{name}");
-            });
+    for i in 0..shapes(1).len() {
+        // The largest that is read, of each shape.
+        let sql_of = |n: usize| shapes(n).swap_remove(i).1;
+        let (mut read, mut refused) = (0, 10_000);
+        while refused - read > 1 + read / 20 {
+            let n = usize::midpoint(read, refused);
+            let sql = sql_of(n);
+            if on_small_stack(|| parse_statements(&sql).is_ok()) { read = n } else { refused = n }
         }
+        let (name, sql) = (shapes(1).swap_remove(i).0, sql_of(read));
+        // An overflow ends the whole test program: say before which shape it is.
+        eprintln!("{name}: {read}");
+        // Statements that hold expressions directly are cloned by code of this crate, and code which is not optimized
+        // takes four times the stack. (Inside queries it is sqlparser's own code, which is always optimized.)
+        let own_code =
+            cfg!(debug_assertions) && ["update", "generated column", "partition by"].contains(&name);
+        on_stack(if own_code { 4 * STACK_BYTES } else { STACK_BYTES }, || {
+            let Some(parsed) = parse_statements(&sql).ok().and_then(|mut parsed| parsed.pop()) else {
+                return;
+            };
+            let statement = parsed.statement;
+            let copy = statement.clone();
+            assert_eq!(copy, statement, "{name}");
+            assert_eq!(count_placeholders(&copy), 0, "{name}");
+            assert!(statement.to_string().len() >= read, "{name}");
+            assert!(format!("{statement:?}").len() >= read, "{name}");
+        });
     }
 }
 
 #[test]
 fn depth_adds_up_over_levels() {
     // Each level is far below the bounds; together they are not.
-    let level = format!("({}1", "1 + ".repeat(100));
-    let deep = format!("SELECT {}{}", level.replacen('1', "", 1).repeat(0), level.repeat(1));
-    assert!(parse_statements(&format!("{deep})")).is_ok());
     let mut sql = "1".to_owned();
-    for _ in 0..100 {
+    for _ in 0..50 {
         sql = format!("({sql}){}", " + 1".repeat(100));
     }
-    assert!(refused(&format!("SELECT {sql}")).contains("in a row"));
+    assert!(refused(&format!("SELECT {sql}")).contains("too many operators"));
 }
 
 #[test]
@@ -149,10 +197,14 @@ fn long_lists_are_read() {
     one(&format!("INSERT INTO t VALUES {}", rows.join(",")));
     let columns: Vec<String> = (0..10_000).map(|i| format!("CASE WHEN a = {i} THEN 1 END AS c{i}")).collect();
     one(&format!("SELECT {}", columns.join(", ")));
-    let whens: Vec<String> = (0..1_500).map(|i| format!("WHEN {i} THEN '{i}'")).collect();
-    one(&format!("SELECT CASE a {} END", whens.join(" ")));
-    let ors: Vec<String> = (0..900).map(|i| format!("a = {i}")).collect();
+    let whens: Vec<String> =
+        (0..20_000).map(|i| format!("WHEN b = {i} AND c > 1 THEN 'x' || '{i}'")).collect();
+    one(&format!("SELECT CASE {} END", whens.join(" ")));
+    let joins: Vec<String> =
+        (0..500).map(|i| format!("JOIN t{i} ON t{i}.a = t.a AND t{i}.b = t.b")).collect();
+    one(&format!("SELECT * FROM t {}", joins.join(" ")));
+    let ors: Vec<String> = (0..4_000).map(|i| format!("a = {i}")).collect();
     one(&format!("SELECT * FROM t WHERE {}", ors.join(" OR ")));
-    let unions = vec!["SELECT a, b FROM t WHERE c = 1"; 900];
+    let unions = vec!["SELECT a, b FROM t WHERE c = 1"; 2_000];
     one(&unions.join(" UNION ALL "));
 }

@@ -1,5 +1,7 @@
 //! The parser from the outside: what is read, what is refused, and that every statement prints to itself.
 
+#![allow(clippy::panic, reason = "a test that fails panics")]
+
 mod depth;
 mod printed;
 mod property;

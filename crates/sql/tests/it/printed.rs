@@ -56,7 +56,9 @@ fn users_are_read_in_every_spelling() {
 
 #[test]
 fn set_tells_words_from_expressions() {
-    let Statement::Set(items) = one("SET a = on, GLOBAL B = 'x', @@global.c = DEFAULT, @D = 1") else { panic!() };
+    let Statement::Set(items) = one("SET a = on, GLOBAL B = 'x', @@global.c = DEFAULT, @D = 1") else {
+        panic!()
+    };
     let variable = |i: usize| match &items[i] {
         SetItem::Variable { scope, name, value } => (*scope, name.as_str(), value),
         other => panic!("{other:?}"),

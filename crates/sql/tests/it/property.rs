@@ -14,8 +14,20 @@ use proptest::prelude::*;
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9 _%]{0,8}",
-        vec(prop_oneof![Just('\''), Just('"'), Just('`'), Just('\\'), Just('%'), Just(';'), Just('\n'), any::<char>()], 0..6)
-            .prop_map(|chars| chars.into_iter().filter(|c| *c != '\0').collect()),
+        vec(
+            prop_oneof![
+                Just('\''),
+                Just('"'),
+                Just('`'),
+                Just('\\'),
+                Just('%'),
+                Just(';'),
+                Just('\n'),
+                any::<char>()
+            ],
+            0..6
+        )
+        .prop_map(|chars| chars.into_iter().filter(|c| *c != '\0').collect()),
     ]
 }
 
@@ -48,8 +60,9 @@ fn sql_type() -> impl Strategy<Value = SqlType> {
         Just(SqlType::Double),
         Just(SqlType::DateTime),
         Just(SqlType::String),
-        (1u8..=38).prop_flat_map(|precision| (0..=precision)
-            .prop_map(move |scale| SqlType::Decimal { precision, scale })),
+        (1u8..=38).prop_flat_map(
+            |precision| (0..=precision).prop_map(move |scale| SqlType::Decimal { precision, scale })
+        ),
         (1u32..=255).prop_map(SqlType::Char),
         (1u32..=1_048_576).prop_map(SqlType::Varchar),
     ]
@@ -95,11 +108,14 @@ fn clauses() -> impl Strategy<Value = TableClauses> {
         Just(KeyModel::Unique),
         Just(KeyModel::Aggregate)
     ];
-    let kind = prop_oneof![Just(DistributionKind::Random), vec(name(), 1..3).prop_map(DistributionKind::Hash)];
+    let kind =
+        prop_oneof![Just(DistributionKind::Random), vec(name(), 1..3).prop_map(DistributionKind::Hash)];
     (
         option::of((model, vec(name(), 1..3)).prop_map(|(model, columns)| KeyClause { model, columns })),
         option::of(text()),
-        option::of((kind, option::of(1u32..=1024)).prop_map(|(kind, buckets)| Distribution { kind, buckets })),
+        option::of(
+            (kind, option::of(1u32..=1024)).prop_map(|(kind, buckets)| Distribution { kind, buckets }),
+        ),
         vec(name(), 0..3),
         properties(),
     )

@@ -41,6 +41,7 @@ fn every_form_prints_to_itself() {
         "SELECT * FROM a LEFT JOIN b ON a.x = b.x RIGHT JOIN c USING (y) CROSS JOIN d LEFT SEMI JOIN e ON 1 = 1 LEFT ANTI JOIN f ON 1 = 1",
         "SELECT * FROM t PARTITION (p1, p2) AS x WHERE EXISTS (SELECT 1 FROM u WHERE u.a = x.a) AND b IN (1, 2)",
         "SELECT * FROM FILES(\"path\"=\"file:///x/*.parquet\", \"format\" = \"parquet\") AS f JOIN t ON f.a = t.a",
+        "SELECT * FROM a JOIN [SHUFFLE] b ON a.x = b.x LEFT JOIN [broadcast] c ON a.y[1] = c.y",
         "SELECT * FROM TABLE(generate_series(1, 10)) AS g",
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r",
         "SELECT 1 EXCEPT SELECT 2 INTERSECT SELECT 3 MINUS SELECT 4",

@@ -193,3 +193,9 @@ pub async fn files(cluster: &TestCluster) -> Vec<String> {
     keys.sort();
     keys
 }
+
+/// Equal as the order of values has it: a NaN equals itself.
+#[track_caller]
+pub fn assert_rows(actual: &[Row], expected: &[Row]) {
+    assert!(actual.cmp(expected).is_eq(), "rows: {actual:?}\nexpected: {expected:?}");
+}

@@ -6,7 +6,7 @@ use cairn_storage::{BlockCache, SegmentReader, arrow_schema};
 use cairn_types::{Literal, Schema, SqlType};
 use proptest::prelude::*;
 
-use crate::common::{Row, batch, rows, schema};
+use crate::common::{Row, assert_rows, batch, rows, schema};
 
 fn all_types() -> Schema {
     schema(&[
@@ -87,11 +87,12 @@ fn every_type_comes_back_as_it_was() {
     let decoded: Vec<_> =
         default_format().decode(encoded.bytes.clone(), None, 3).unwrap().map(Result::unwrap).collect();
     assert_eq!(decoded[0].schema(), whole.schema());
-    assert_eq!(rows(&decoded), given);
+    assert_rows(&rows(&decoded), &given);
     let projected: Vec<_> =
         default_format().decode(encoded.bytes, Some(&[14, 5]), 9).unwrap().map(Result::unwrap).collect();
     let expected: Vec<Row> = given.iter().map(|row| vec![row[5].clone(), row[14].clone()]).collect();
-    assert_eq!(rows(&projected), expected, "in the order of the table, whatever the order asked for");
+    // In the order of the table, whatever the order asked for.
+    assert_rows(&rows(&projected), &expected);
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! Starting, stopping, being in the way: what a process does at its edges.
+
+use std::time::Instant;
+
+use crate::harness::{cairn, cairn_ok, error, one, rows, run, Start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_after_kill_and_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Start::default().run(&data);
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "CREATE TABLE d.t (k INT, v STRING) DISTRIBUTED BY HASH(k) BUCKETS 2").await;
+    for k in 0..20 {
+        run(&mut conn, &format!("INSERT INTO d.t VALUES ({k}, 'v{k}')")).await;
+    }
+    server.kill();
+    let server = Start::default().run(&data);
+    let mut conn = server.connect().await;
+    assert_eq!(rows(&mut conn, "SELECT count(*), sum(k), max(v) FROM d.t").await, [["20", "190", "v9"]]);
+    run(&mut conn, "ALTER SYSTEM CREATE IMAGE").await;
+    assert!(!rows(&mut conn, "SHOW PROC '/images'").await.is_empty());
+    drop(conn);
+    assert!(server.terminate(), "SIGTERM must end the process cleanly");
+    let server = Start::default().run(&data);
+    assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "20");
+}
+
+#[test]
+fn a_second_process_and_foreign_directories_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Start::default().run(&data);
+    let text = Start::default().try_run(&data).err().unwrap();
+    assert!(text.contains("in use by another Cairn process"), "{text}");
+
+    let port = server.mysql_port.to_string();
+    let other = dir.path().join("other");
+    let output = cairn(&["start", "--data-dir", other.to_str().unwrap(), "--mysql-port", &port, "--http-port", "0"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("--mysql-port"), "{text}");
+    server.kill();
+
+    let foreign = dir.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("thesis.doc"), "x").unwrap();
+    let text = Start::default().try_run(&foreign).err().unwrap();
+    assert!(text.contains("not a Cairn data directory"), "{text}");
+
+    // The metadata is gone, the volume in `storage` is left: a new cluster here would hide the old one.
+    std::fs::remove_dir_all(data.join("meta")).unwrap();
+    let text = Start::default().try_run(&data).err().unwrap();
+    assert!(text.contains("lost its folder 'meta'"), "{text}");
+    std::fs::remove_file(data.join("IDENTITY")).unwrap();
+    let text = Start::default().try_run(&data).err().unwrap();
+    assert!(text.contains("cairn snapshot restore"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_sql_ends_in_an_error_and_the_server_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    let start = Instant::now();
+    let chains = [
+        format!("SELECT {}1", "1+".repeat(100_000)),
+        format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("SELECT {}1", "NOT ".repeat(100_000)),
+        format!("SELECT 1 WHERE {}1=1", "1=1 OR ".repeat(100_000)),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(100_000)),
+    ];
+    for sql in &chains {
+        assert_eq!(error(&mut conn, sql).await.0, 1064);
+    }
+    assert!(start.elapsed().as_secs() < 20);
+    let long_list: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    assert_eq!(one(&mut conn, &format!("SELECT 7 IN ({})", long_list.join(","))).await, "1");
+    let deep = format!("SELECT {}1", "1+".repeat(900));
+    assert_eq!(one(&mut conn, &deep).await, "901");
+
+    assert_eq!(error(&mut conn, "SELECT * FROM nosuch.t").await.0, 5501);
+    assert_eq!(error(&mut conn, "SELECT * FROM information_schema.nosuch").await.0, 5502);
+    let (code, text) = error(&mut conn, "SELEC 1").await;
+    assert!(code == 1064 && text.contains("line 1"), "{text}");
+    assert!(error(&mut conn, "SELECT nosuch").await.1.contains("nosuch"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_can_be_killed_and_run_out_of_time_and_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    run(&mut conn, "SET query_timeout = 1").await;
+    let start = Instant::now();
+    assert_eq!(error(&mut conn, "SELECT sleep(30)").await.0, 5024);
+    assert!(start.elapsed().as_secs() < 10);
+
+    let mut victim = server.connect().await;
+    let id = one(&mut victim, "SELECT connection_id()").await;
+    let sleeping = tokio::spawn(async move { error(&mut victim, "SELECT sleep(60)").await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    run(&mut conn, &format!("KILL QUERY {id}")).await;
+    assert_eq!(sleeping.await.unwrap().0, 1317);
+
+    run(&mut conn, "SET query_timeout = 300").await;
+    run(&mut conn, "SET query_mem_limit = 1000000").await;
+    let (_, text) = error(&mut conn, "SELECT count(*) FROM (SELECT DISTINCT a.value + 1000 * b.value FROM \
+        generate_series(1, 1000) a, generate_series(1, 1000) b)").await;
+    assert!(text.contains("emory"), "{text}");
+}
+
+#[test]
+fn the_command_line_client_prints_tables_csv_and_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let port = server.mysql_port.to_string();
+    let sql = |format: &str, text: &str| cairn_ok(&["sql", "--port", &port, "--format", format, "-e", text]);
+    assert_eq!(sql("csv", "SELECT 1 AS a, NULL AS b, 'x,y' AS c"), "a,b,c\n1,\\N,\"x,y\"\n");
+    assert_eq!(sql("json", "SELECT 1 AS a, NULL AS b").replace([' ', '\n'], ""), r#"[{"a":1,"b":null}]"#);
+    assert!(sql("table", "SELECT 1 AS a").contains('a'));
+    let failed = cairn(&["sql", "--port", &port, "-e", "SELECT 1; SELEC 2; SELECT 3"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&failed.stdout).contains('3'));
+}

@@ -1,0 +1,11 @@
+//! Real processes, real clients: one test binary, because linking the query engine is the cost.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod clients;
+mod faults;
+mod harness;
+mod loads;
+mod lifecycle;
+mod slt;
+mod snapshots;

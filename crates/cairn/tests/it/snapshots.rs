@@ -1,0 +1,166 @@
+//! The story that Cairn is for: name the state, lose the machine, bring the state back.
+
+use std::path::Path;
+
+use crate::harness::{cairn, cairn_ok, error, one, rows, run, snapshot, wait_for, Server, Start};
+
+async fn fill(server: &Server) -> mysql_async::Conn {
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "CREATE TABLE d.t (k INT, d DATE) PARTITION BY date_trunc('month', d) DISTRIBUTED BY HASH(k) BUCKETS 2").await;
+    run(&mut conn, "INSERT INTO d.t VALUES (1, '2024-01-05'), (2, '2024-02-05'), (3, '2024-02-06')").await;
+    run(&mut conn, "CREATE VIEW d.v AS SELECT sum(k) AS s FROM d.t").await;
+    run(&mut conn, "CREATE USER alice IDENTIFIED BY 'secret'").await;
+    conn
+}
+
+fn files_below(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path.to_str().unwrap().to_owned()),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_cluster_comes_back_from_its_volume_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = dir.path().join("bucket");
+    let storage = format!("file://{}", bucket.display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("one"));
+    let mut conn = fill(&server).await;
+    snapshot(&mut conn, "before_upgrade").await;
+    let path = one(&mut conn, "SELECT storage_path FROM information_schema.cluster_snapshots").await;
+    assert!(path.ends_with("/meta/image/before_upgrade"), "{path}");
+    run(&mut conn, "INSERT INTO d.t VALUES (100, '2024-03-01')").await;
+    run(&mut conn, "DROP TABLE d.t FORCE").await;
+    std::fs::remove_dir_all(server.kill()).unwrap();
+
+    let listed = cairn_ok(&["snapshot", "ls", &storage]);
+    assert!(listed.contains("before_upgrade") && listed.contains("finished"), "{listed}");
+    let verified = cairn_ok(&["snapshot", "verify", &storage]);
+    assert!(verified.contains("before_upgrade: whole"), "{verified}");
+
+    let yaml = dir.path().join("cluster_snapshot.yaml");
+    let meta = path.split("/image/").next().unwrap();
+    let text = format!(
+        "cluster_snapshot:\n  cluster_snapshot_path: {meta}\n  storage_volume_name: builtin_storage_volume\n\
+         storage_volumes:\n  - name: builtin_storage_volume\n    type: FILE\n    location: {storage}\n"
+    );
+    std::fs::write(&yaml, text).unwrap();
+    let restore = Start { cluster_snapshot: Some(yaml), ..Start::default() };
+    let server = restore.run(&dir.path().join("new"));
+    let mut conn = server.connect().await;
+    assert_eq!(rows(&mut conn, "SELECT * FROM d.t ORDER BY k").await, [["1", "2024-01-05"], ["2", "2024-02-05"], ["3", "2024-02-06"]]);
+    assert_eq!(one(&mut conn, "SELECT s FROM d.v").await, "6");
+    run(&mut conn, "INSERT INTO d.t VALUES (4, '2024-04-01')").await;
+    assert_eq!(one(&mut conn, "SELECT s FROM d.v").await, "10");
+    drop(server.connect_as("alice", "secret").await.unwrap());
+    assert!(server.connect_as("alice", "wrong").await.is_err());
+    let data_dir = server.kill();
+    let text = restore.try_run(&data_dir).err().unwrap();
+    assert!(text.contains("holds a cluster already: nothing was changed"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revived_old_process_can_neither_write_nor_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = dir.path().join("bucket");
+    let storage = format!("file://{}", bucket.display());
+    let old_dir = dir.path().join("old");
+    let mut old = Start::default().storage(&storage).run(&old_dir);
+    let mut old_conn = fill(&old).await;
+    snapshot(&mut old_conn, "s").await;
+    let new_dir = dir.path().join("new");
+    cairn_ok(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+    let new = Start::default().run(&new_dir);
+    let mut conn = new.connect().await;
+
+    // The old one still runs: its next write is refused, and then it stops by itself.
+    let (_, text) = error(&mut old_conn, "INSERT INTO d.t VALUES (5, '2024-01-01')").await;
+    assert!(text.contains("taken over by epoch"), "{text}");
+    assert!(old.wait_for_end(std::time::Duration::from_secs(20)), "a fenced process must stop");
+    let text = Start::default().try_run(&old_dir).err().unwrap();
+    assert!(text.contains("taken over by epoch"), "{text}");
+    assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_found_before_anything_is_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = dir.path().join("bucket");
+    let storage = format!("file://{}", bucket.display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("one"));
+    let mut conn = fill(&server).await;
+    snapshot(&mut conn, "s").await;
+    server.kill();
+    for file in files_below(&bucket).into_iter().filter(|f| !f.contains("/fence/")) {
+        let whole = std::fs::read(&file).unwrap();
+        let mut damaged = whole.clone();
+        let at = damaged.len() / 2;
+        damaged[at] ^= 1;
+        std::fs::write(&file, &damaged).unwrap();
+        let output = cairn(&["snapshot", "verify", &storage]);
+        assert!(!output.status.success(), "one flipped bit in {file} was not found");
+        std::fs::remove_file(&file).unwrap();
+        let output = cairn(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("x").to_str().unwrap()]);
+        assert!(!output.status.success(), "a restore without {file} succeeded");
+        assert!(files_below(&dir.path().join("x")).iter().all(|f| f.ends_with("LOCK")));
+        std::fs::write(&file, &whole).unwrap();
+    }
+    let output = cairn_ok(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("y").to_str().unwrap(), "--dry-run"]);
+    assert!(output.contains("dry run: nothing was changed") && !dir.path().join("y").exists(), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_takes_what_nothing_reaches_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let bucket = dir.path().join("bucket");
+    let storage = format!("file://{}", bucket.display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("one"));
+    let mut conn = fill(&server).await;
+    snapshot(&mut conn, "keeps").await;
+    let settings = "ADMIN SET FRONTEND CONFIG (\"vacuum_grace_seconds\" = \"0\", \"vacuum_interval_seconds\" = \"1\", \
+                    \"catalog_trash_expire_second\" = \"0\")";
+    run(&mut conn, settings).await;
+    run(&mut conn, "INSERT OVERWRITE d.t VALUES (9, '2024-01-05')").await;
+    run(&mut conn, "DROP TABLE d.t FORCE").await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    cairn_ok(&["snapshot", "verify", &storage]);
+    let held = rows(&mut conn, "SHOW PROC '/vacuum'").await;
+    assert!(held.iter().flatten().any(|cell| cell.contains("keeps")), "{held:?}");
+
+    run(&mut conn, "DROP SNAPSHOT keeps").await;
+    wait_for(&mut conn, "SELECT state FROM information_schema.cluster_snapshot_jobs WHERE snapshot_name = 'keeps'", "DELETED").await;
+    let start = std::time::Instant::now();
+    while !files_below(&bucket).iter().all(|f| f.contains("/fence/")) {
+        assert!(start.elapsed().as_secs() < 30, "left over: {:?}", files_below(&bucket));
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn automated_snapshots_come_and_go_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("one"));
+    let mut conn = fill(&server).await;
+    run(&mut conn, "ADMIN SET FRONTEND CONFIG (\"automated_cluster_snapshot_keep_max\" = \"2\")").await;
+    run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON INTERVAL 1 SECOND").await;
+    let (_, text) = error(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON").await;
+    assert!(text.contains("has been turn on"), "{text}");
+    wait_for(&mut conn, "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED'", "1").await;
+    let kept = "SELECT count(*) FROM information_schema.cluster_snapshots WHERE snapshot_type = 'automated' \
+                AND snapshot_name LIKE 'automated_cluster_snapshot_%'";
+    let count: usize = one(&mut conn, kept).await.parse().unwrap();
+    assert!((1..=3).contains(&count), "{count}");
+    run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF").await;
+    assert_eq!(rows(&mut conn, "ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT").await[0][0], "false");
+    run(&mut conn, "CREATE SNAPSHOT PROPERTIES(\"ttl\" = \"1 SECOND\", \"comment\" = \"short\")").await;
+    wait_for(&mut conn, "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED' \
+        AND snapshot_name LIKE 'snapshot_%'", "1").await;
+}

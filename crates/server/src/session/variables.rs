@@ -1,0 +1,233 @@
+//! Session and global variables: what MySQL clients ask for, and what changes how Cairn runs a query.
+
+use std::collections::BTreeMap;
+
+use cairn_catalog::Catalog;
+use cairn_exec::names::SessionFacts;
+use cairn_types::{Error, Result};
+use sqlparser::ast::Value;
+
+/// How a variable's text is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Text,
+    Number,
+    Switch,
+    /// Cannot be set.
+    Fixed,
+}
+
+/// All variables: name, kind, value of a new session.
+const VARIABLES: &[(&str, Kind, &str)] = &[
+    ("auto_increment_increment", Kind::Number, "1"),
+    ("autocommit", Kind::Switch, "1"),
+    ("catalog", Kind::Fixed, "default_catalog"),
+    ("character_set_client", Kind::Text, "utf8mb4"),
+    ("character_set_connection", Kind::Text, "utf8mb4"),
+    ("character_set_database", Kind::Text, "utf8mb4"),
+    ("character_set_results", Kind::Text, "utf8mb4"),
+    ("character_set_server", Kind::Text, "utf8mb4"),
+    ("collation_connection", Kind::Text, "utf8mb4_general_ci"),
+    ("collation_database", Kind::Text, "utf8mb4_general_ci"),
+    ("collation_server", Kind::Text, "utf8mb4_general_ci"),
+    ("default_storage_engine", Kind::Fixed, "OLAP"),
+    ("default_tmp_storage_engine", Kind::Fixed, "OLAP"),
+    ("have_query_cache", Kind::Fixed, "NO"),
+    ("have_ssl", Kind::Fixed, "YES"),
+    ("init_connect", Kind::Fixed, ""),
+    ("insert_timeout", Kind::Number, "14400"),
+    ("interactive_timeout", Kind::Number, "3600"),
+    ("language", Kind::Fixed, ""),
+    ("license", Kind::Fixed, "Apache License 2.0"),
+    ("lower_case_table_names", Kind::Fixed, "0"),
+    ("max_allowed_packet", Kind::Number, "33554432"),
+    ("net_buffer_length", Kind::Number, "16384"),
+    ("net_read_timeout", Kind::Number, "60"),
+    ("net_write_timeout", Kind::Number, "60"),
+    ("performance_schema", Kind::Fixed, "0"),
+    // Partitions that a query's operators run in; 0: the number of processors.
+    ("pipeline_dop", Kind::Number, "0"),
+    ("query_cache_size", Kind::Fixed, "0"),
+    ("query_cache_type", Kind::Fixed, "OFF"),
+    // Bytes of memory that one query may use; 0: what the process allows all queries together.
+    ("query_mem_limit", Kind::Number, "0"),
+    // Seconds after which a query is ended.
+    ("query_timeout", Kind::Number, "300"),
+    ("sql_auto_is_null", Kind::Switch, "0"),
+    ("sql_mode", Kind::Text, "ONLY_FULL_GROUP_BY"),
+    ("sql_notes", Kind::Switch, "1"),
+    ("sql_quote_show_create", Kind::Switch, "1"),
+    ("sql_safe_updates", Kind::Switch, "0"),
+    ("sql_select_limit", Kind::Number, "18446744073709551615"),
+    ("sql_warnings", Kind::Switch, "0"),
+    ("system_time_zone", Kind::Fixed, "UTC"),
+    ("time_zone", Kind::Text, "UTC"),
+    ("transaction_isolation", Kind::Text, "READ-COMMITTED"),
+    ("transaction_read_only", Kind::Switch, "0"),
+    ("tx_isolation", Kind::Text, "READ-COMMITTED"),
+    ("tx_read_only", Kind::Switch, "0"),
+    ("unique_checks", Kind::Switch, "1"),
+    ("version", Kind::Fixed, "8.0.33"),
+    ("version_comment", Kind::Fixed, concat!("Cairn version ", env!("CARGO_PKG_VERSION"))),
+    ("wait_timeout", Kind::Number, "28800"),
+];
+
+/// Under which name the catalog keeps a global value.
+fn global_key(name: &str) -> String {
+    format!("@@{name}")
+}
+
+/// The variables of one session: what differs from the global ones.
+#[derive(Clone, Default, Debug)]
+pub struct Variables {
+    set: BTreeMap<String, String>,
+    /// `@name` variables as SQL values.
+    user: BTreeMap<String, Value>,
+}
+
+impl Variables {
+    /// The value that counts, as text; `None` for an unknown variable.
+    #[must_use]
+    pub fn get(&self, catalog: &Catalog, name: &str) -> Option<String> {
+        let (_, _, default) = VARIABLES.iter().find(|(n, ..)| *n == name)?;
+        let value = self.set.get(name).cloned().or_else(|| catalog.setting(&global_key(name)).map(str::to_owned));
+        Some(value.unwrap_or_else(|| (*default).to_owned()))
+    }
+
+    /// The value of a number.
+    #[must_use]
+    pub fn number(&self, catalog: &Catalog, name: &str) -> u64 {
+        self.get(catalog, name).and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+
+    /// Sets `name` for this session; `None` puts the global value back.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        let name = name.to_ascii_lowercase();
+        match value {
+            None => {
+                check_known(&name)?;
+                self.set.remove(&name);
+            }
+            Some(value) => {
+                let value = check(&name, value)?;
+                self.set.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn set_user(&mut self, name: &str, value: Value) {
+        self.user.insert(name.to_lowercase(), value);
+    }
+
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&Value> {
+        self.user.get(&name.to_lowercase())
+    }
+
+    /// All values as `SHOW VARIABLES` lists them; `global` leaves the session's own out.
+    #[must_use]
+    pub fn list(&self, catalog: &Catalog, global: bool) -> Vec<(&'static str, String)> {
+        let nothing_set = Self::default();
+        let from = if global { &nothing_set } else { self };
+        VARIABLES.iter().map(|(name, kind, _)| (*name, shown(*kind, from.get(catalog, name).unwrap_or_default()))).collect()
+    }
+}
+
+/// `SHOW VARIABLES` has ON and OFF where `SELECT @@x` has 1 and 0.
+fn shown(kind: Kind, value: String) -> String {
+    match (kind, value.as_str()) {
+        (Kind::Switch, "1") => "ON".to_owned(),
+        (Kind::Switch, "0") => "OFF".to_owned(),
+        _ => value,
+    }
+}
+
+fn check_known(name: &str) -> Result<Kind> {
+    let found = VARIABLES.iter().find(|(n, ..)| *n == name);
+    found.map(|(_, kind, _)| *kind).ok_or_else(|| Error::analysis(format!("Unknown system variable '{name}'")))
+}
+
+/// Checks a value and brings it into the form in which it is kept.
+///
+/// # Errors
+/// `Analysis` for an unknown variable, one that cannot be set, or a value of the wrong kind.
+pub fn check(name: &str, value: &str) -> Result<String> {
+    let bad = |what: &str| Err(Error::analysis(format!("Variable '{name}' must be {what}, not '{value}'")));
+    match check_known(name)? {
+        Kind::Fixed => Err(Error::analysis(format!("Variable '{name}' is a read only variable"))),
+        Kind::Text => Ok(value.to_owned()),
+        Kind::Number => match value.trim().parse::<u64>() {
+            Ok(number) => Ok(number.to_string()),
+            Err(_) => bad("a number"),
+        },
+        Kind::Switch => match value.trim().to_ascii_lowercase().as_str() {
+            "1" | "on" | "true" => Ok("1".to_owned()),
+            "0" | "off" | "false" => Ok("0".to_owned()),
+            _ => bad("ON or OFF"),
+        },
+    }
+}
+
+/// The command's name and value that make `name = value` global.
+///
+/// # Errors
+/// As [`check`].
+pub fn global(name: &str, value: &str) -> Result<(String, String)> {
+    let name = name.to_ascii_lowercase();
+    let value = check(&name, value)?;
+    Ok((global_key(&name), value))
+}
+
+/// What queries of a session can ask of it.
+pub struct Facts {
+    pub values: BTreeMap<String, Value>,
+    pub functions: Vec<(&'static str, Value)>,
+}
+
+impl SessionFacts for Facts {
+    fn variable(&self, name: &str) -> Option<Value> {
+        self.values.get(name).cloned()
+    }
+
+    fn function(&self, name: &str) -> Option<Value> {
+        self.functions.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
+    }
+}
+
+impl Variables {
+    /// The variables as SQL values, for [`Facts`].
+    #[must_use]
+    pub fn facts(&self, catalog: &Catalog) -> BTreeMap<String, Value> {
+        let system = VARIABLES.iter().map(|(name, kind, _)| {
+            let text = self.get(catalog, name).unwrap_or_default();
+            let is_number = matches!(kind, Kind::Number | Kind::Switch) || text.parse::<u64>().is_ok();
+            let value = if is_number { Value::Number(text, false) } else { Value::SingleQuotedString(text) };
+            ((*name).to_owned(), value)
+        });
+        let user = self.user.iter().map(|(name, value)| (format!("@{name}"), value.clone()));
+        system.chain(user).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted() {
+        assert!(VARIABLES.is_sorted_by_key(|(name, ..)| *name));
+    }
+
+    #[test]
+    fn values_are_checked() {
+        assert_eq!(check("autocommit", "ON").unwrap(), "1");
+        assert!(check("autocommit", "maybe").is_err());
+        assert!(check("version", "9").unwrap_err().message().contains("read only"));
+        assert!(check("nonsense", "1").unwrap_err().message().contains("Unknown system variable"));
+        assert!(check("query_timeout", "-3").is_err());
+    }
+}

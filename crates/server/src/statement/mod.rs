@@ -1,0 +1,91 @@
+//! Statements, a family a file. [`run`] is the one place that says which function runs which statement.
+
+pub mod admin;
+pub mod ddl;
+pub mod describe;
+pub mod insert;
+pub mod partitions;
+pub mod query;
+pub mod show;
+pub mod show_create;
+pub mod users;
+pub mod volumes;
+mod write_files;
+
+use cairn_sql::ParsedStatement;
+use cairn_sql::ast::Statement;
+use cairn_types::{Error, ErrorKind, Result};
+
+use crate::answer::Answer;
+use crate::session::Session;
+
+/// Runs one statement.
+///
+/// # Errors
+/// Whatever the statement meets.
+pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answer> {
+    match &parsed.statement {
+        Statement::Query(s) => query::select(session, s).await,
+        Statement::Explain(s) => query::explain(session, s).await,
+        Statement::Describe(s) => describe::describe(session, s).await,
+        Statement::Insert(s) => insert::insert(session, s).await,
+        Statement::Delete(_) => Err(not_yet("DELETE", "DUPLICATE KEY tables are append-only; use TRUNCATE or DROP PARTITION")),
+        Statement::Update(_) => Err(not_yet("UPDATE", "DUPLICATE KEY tables are append-only")),
+        Statement::CreateDatabase(s) => ddl::create_database(session, s).await,
+        Statement::DropDatabase(s) => ddl::drop_database(session, s).await,
+        Statement::Use(name) => session.use_database(name).map(|()| Answer::done()),
+        Statement::Recover(s) => ddl::recover(session, s).await,
+        Statement::CreateTable(s) => ddl::create_table(session, s).await,
+        Statement::CreateTableLike(s) => ddl::create_table_like(session, s).await,
+        Statement::AlterTable(s) => ddl::alter_table(session, s).await,
+        Statement::DropTable(s) => ddl::drop_table(session, s).await,
+        Statement::TruncateTable(s) => ddl::truncate(session, s).await,
+        // Statistics are kept with every segment: there is nothing to collect.
+        Statement::AnalyzeTable(s) => ddl::analyze_table(session, s),
+        Statement::CreateView(s) => ddl::create_view(session, s).await,
+        Statement::AlterView(s) => ddl::alter_view(session, s).await,
+        Statement::DropView(s) => ddl::drop_view(session, s).await,
+        Statement::CreateStorageVolume(s) => volumes::create(session, s).await,
+        Statement::AlterStorageVolume(s) => volumes::alter(session, s).await,
+        Statement::DropStorageVolume(s) => volumes::drop(session, s).await,
+        Statement::SetDefaultStorageVolume(name) => volumes::set_default(session, name).await,
+        Statement::CreateSnapshot(s) => admin::create_snapshot(session, s).await,
+        Statement::DropSnapshot(s) => admin::drop_snapshot(session, s).await,
+        Statement::Admin(s) => admin::run(session, s).await,
+        Statement::CreateUser(s) => users::create(session, s).await,
+        Statement::AlterUser(s) => users::alter(session, s).await,
+        Statement::DropUser(s) => users::drop(session, s).await,
+        Statement::SetPassword(s) => users::set_password(session, s).await,
+        Statement::Show(s) => show::show(session, s).await,
+        Statement::Set(items) => session.set(items).await,
+        Statement::Kill(s) => session.kill(s),
+        // Every statement is a transaction of its own: what clients send around single statements is harmless.
+        Statement::Begin(_) => Err(not_yet("BEGIN", "every statement is a transaction of its own")),
+        Statement::Commit | Statement::Rollback => Ok(Answer::done()),
+        Statement::Sync => session.node.journal.read_barrier().await.map(|()| Answer::done()),
+        Statement::Prepare { name, text } => session.prepare_named(name, text),
+        Statement::Execute(s) => {
+            let parsed = session.bound(s)?;
+            Box::pin(run(session, &parsed)).await
+        }
+        Statement::Deallocate { name } => session.deallocate(name),
+    }
+}
+
+fn not_yet(what: &str, instead: &str) -> Error {
+    Error::unsupported(format!("{what} is not supported yet: {instead}"))
+}
+
+/// Until there are grants, what changes the cluster is root's.
+///
+/// # Errors
+/// `PrivilegeDenied`, naming the privilege as StarRocks does.
+pub fn require_root(session: &Session, privilege: &str) -> Result<()> {
+    if session.user == "root" {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::PrivilegeDenied,
+        format!("Access denied; you need (at least one of) the {privilege} privilege(s) on SYSTEM for this operation"),
+    ))
+}

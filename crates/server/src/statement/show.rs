@@ -1,0 +1,147 @@
+//! `SHOW …`: which function makes the rows of which statement.
+
+pub mod cluster;
+pub mod filter;
+pub mod loads;
+mod mysql;
+pub mod objects;
+mod proc;
+mod tablets;
+mod users;
+
+use cairn_sql::ast::{Show, ShowFilter, ShowOrder};
+use cairn_types::Result;
+
+use super::{partitions, require_root};
+use crate::answer::Answer;
+use crate::rows::Rows;
+use crate::session::Session;
+
+pub use proc::proc;
+
+/// `SHOW …`.
+///
+/// # Errors
+/// What is unknown; `PrivilegeDenied` for what is root's; what the filter meets.
+pub async fn show(session: &Session, show: &Show) -> Result<Answer> {
+    if let Some((rows, like_column, filter)) = with_filter(session, show)? {
+        return filter::filtered(session, rows, like_column, filter).await;
+    }
+    if let Some((rows, order)) = with_order(session, show).await? {
+        return filter::ordered(session, rows, &order).await;
+    }
+    match show {
+        Show::Partitions { temporary, table, order } => {
+            partitions::show(session, table, *temporary, order).await
+        }
+        Show::Proc(path) => {
+            require_root(session, "OPERATE")?;
+            proc(&session.node, path).await.map(Answer::Rows)
+        }
+        other => plain(session, other).map(Answer::Rows),
+    }
+}
+
+/// Rows that a `LIKE` on one of their columns, or a `WHERE`, chooses from.
+type Filtered<'a> = (Rows, usize, Option<&'a ShowFilter>);
+
+/// The statements with `LIKE` or `WHERE`; `None` for the others.
+fn with_filter<'a>(session: &Session, show: &'a Show) -> Result<Option<Filtered<'a>>> {
+    let node = &session.node;
+    let catalog = session.catalog();
+    let database = &session.database;
+    Ok(Some(match show {
+        Show::Databases { catalog: name, filter } => {
+            (objects::databases(&catalog, name.as_deref())?, 0, filter.as_ref())
+        }
+        Show::Catalogs { filter } => (objects::catalogs(), 0, filter.as_ref()),
+        Show::Tables { full, database: name, filter } => {
+            (objects::tables(&catalog, name.as_ref(), database, *full)?, 0, filter.as_ref())
+        }
+        Show::TableStatus { database: name, filter } => {
+            (objects::table_status(&catalog, name.as_ref(), database)?, 0, filter.as_ref())
+        }
+        Show::Columns { full, table, filter } => {
+            (objects::columns(&catalog, table, database, *full)?, 0, filter.as_ref())
+        }
+        Show::Index { table, filter } => (objects::indexes(&catalog, table, database)?, 2, filter.as_ref()),
+        Show::Variables { scope, filter } => {
+            (mysql::variables(&session.variables, &catalog, *scope), 0, filter.as_ref())
+        }
+        Show::Status { filter, .. } => (cluster::status(node), 0, filter.as_ref()),
+        Show::StorageVolumes { filter } => (cluster::volumes(&catalog), 0, filter.as_ref()),
+        Show::Snapshots { filter } => (cluster::snapshots(&catalog), 0, filter.as_ref()),
+        Show::CharacterSet { filter } => (mysql::character_sets(), 0, filter.as_ref()),
+        Show::Collation { filter } => (mysql::collations(), 0, filter.as_ref()),
+        Show::Triggers { database: name, filter } => {
+            objects::database_name(&catalog, name.as_ref(), database)?;
+            (mysql::triggers(), 2, filter.as_ref())
+        }
+        Show::Events { database: name, filter } => {
+            objects::database_name(&catalog, name.as_ref(), database)?;
+            (mysql::events(), 1, filter.as_ref())
+        }
+        Show::OpenTables { filter, .. } => (mysql::open_tables(), 1, filter.as_ref()),
+        Show::ProcedureStatus { filter } | Show::FunctionStatus { filter } => {
+            (mysql::routines(), 1, filter.as_ref())
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The statements with `WHERE`, `ORDER BY`, `LIMIT`; `None` for the others.
+async fn with_order(session: &Session, show: &Show) -> Result<Option<(Rows, ShowOrder)>> {
+    let catalog = session.catalog();
+    let current = &session.database;
+    Ok(Some(match show {
+        Show::Tablets { table, partitions, order } => {
+            (tablets::of_table(session, table, partitions).await?, order.clone())
+        }
+        Show::Load { database, order } => {
+            let db = loads::database(&catalog, database.as_ref(), current)?;
+            (loads::jobs(&catalog, db), order.clone())
+        }
+        Show::Transaction { database, selection } => {
+            let db = loads::database(&catalog, database.as_ref(), current)?;
+            (loads::transactions(&catalog, db), loads::transaction_order(selection.as_ref()))
+        }
+        Show::AlterTableColumn { database, order } => {
+            objects::database_name(&catalog, database.as_ref(), current)?;
+            (loads::alter_jobs(), order.clone())
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The statements that nothing chooses from.
+fn plain(session: &Session, show: &Show) -> Result<Rows> {
+    let node = &session.node;
+    let catalog = session.catalog();
+    let current = &session.database;
+    match show {
+        Show::CreateTable(name) => objects::create_table(&catalog, name, current),
+        Show::CreateView(name) => objects::create_view(&catalog, name, current),
+        Show::CreateDatabase(name) => objects::create_database(&catalog, name),
+        Show::CreateUser(user) => users::create_user(session, user),
+        Show::Processlist { full } => Ok(cluster::processlist(node, &session.user, *full)),
+        Show::Frontends | Show::Backends | Show::ComputeNodes => {
+            require_root(session, "NODE")?;
+            Ok(match show {
+                Show::Frontends => cluster::frontends(node),
+                Show::Backends => cluster::backends(),
+                _ => cluster::compute_nodes(node),
+            })
+        }
+        Show::Users => users::users(session),
+        Show::Grants(user) => users::grants(session, user.as_ref()),
+        Show::Warnings { .. } | Show::Errors { .. } => Ok(mysql::messages()),
+        Show::WarningsCount => Ok(mysql::message_count("@@session.warning_count")),
+        Show::ErrorsCount => Ok(mysql::message_count("@@session.error_count")),
+        Show::Engines => Ok(mysql::engines()),
+        Show::Plugins => Ok(mysql::plugins()),
+        Show::Privileges => Ok(users::privileges()),
+        Show::Data(name) => objects::data(&catalog, name.as_ref(), current),
+        Show::Tablet(id) => tablets::one(&catalog, *id),
+        other => Err(cairn_types::Error::internal(format!("{other} has no rows"))),
+    }
+}
