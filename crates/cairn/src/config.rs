@@ -89,7 +89,10 @@ mod tests {
         "#;
         let config: Config = toml::from_str(text).unwrap();
         assert_eq!(config.storage_properties["aws.s3.endpoint"], "http://127.0.0.1:5000");
-        assert_eq!((config.mysql_port, config.limits.query_bytes_max, config.log.json), (Some(9031), Some(1000), true));
+        assert_eq!(
+            (config.mysql_port, config.limits.query_bytes_max, config.log.json),
+            (Some(9031), Some(1000), true)
+        );
     }
 
     #[test]

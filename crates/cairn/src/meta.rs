@@ -23,10 +23,21 @@ pub fn run(command: &MetaCommand) -> Result<()> {
 
 fn check(found: &Inspection<CatalogState>) -> Result<()> {
     for image in &found.images {
-        println!("image    index {:>10}  {:>12} bytes  checksum {:08x}  {}", image.index, image.bytes, image.checksum, image.path.display());
+        println!(
+            "image    index {:>10}  {:>12} bytes  checksum {:08x}  {}",
+            image.index,
+            image.bytes,
+            image.checksum,
+            image.path.display()
+        );
     }
     if let Some(journal) = &found.journal {
-        println!("journal  index {:>10}  {:>12} entries  {}", journal.last_index, journal.entries, journal.path.display());
+        println!(
+            "journal  index {:>10}  {:>12} entries  {}",
+            journal.last_index,
+            journal.entries,
+            journal.path.display()
+        );
     }
     let catalog = &found.newest.state.0;
     println!(

@@ -85,7 +85,9 @@ async fn ls(place: &Place) -> Result<()> {
                 m.files.to_string(),
                 m.bytes.to_string(),
             ]),
-            None => table.add_row([cluster, name, format!("torn: {}", info.defect().unwrap_or("not finished"))]),
+            None => {
+                table.add_row([cluster, name, format!("torn: {}", info.defect().unwrap_or("not finished"))])
+            }
         };
     }
     println!("{}", table.trim_fmt());
@@ -123,7 +125,8 @@ async fn verify_all(place: &Place) -> Result<()> {
         let bar = bar();
         let options = VerifyOptions { at_once: READS_AT_ONCE };
         let progress = |done: Done| advance(&bar, done);
-        let report = verify(&place.store, &info.cluster, &info.name, &resolver, &[], options, &progress).await?;
+        let report =
+            verify(&place.store, &info.cluster, &info.name, &resolver, &[], options, &progress).await?;
         bar.finish_and_clear();
         for problem in report.problems.iter().chain(&report.recycled) {
             println!("{}: {problem}", info.name);
@@ -142,8 +145,12 @@ async fn verify_all(place: &Place) -> Result<()> {
 
 async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
     let place = Place::open(&args.volume, env)?;
-    let request =
-        RestoreRequest { source: place.source.clone(), overrides: Vec::new(), read_everything: false, at_once: READS_AT_ONCE };
+    let request = RestoreRequest {
+        source: place.source.clone(),
+        overrides: Vec::new(),
+        read_everything: false,
+        at_once: READS_AT_ONCE,
+    };
     let resolver = place.resolver();
     let plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
     print_plan(&plan);
@@ -157,13 +164,23 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
     let lock = boot::new_data_dir(&args.data_dir)?;
     boot::finish_restore(env, plan, &resolver, &args.data_dir).await?;
     drop(lock);
-    println!("restored into {}: start it with `cairn start --data-dir {}`", args.data_dir.display(), args.data_dir.display());
+    println!(
+        "restored into {}: start it with `cairn start --data-dir {}`",
+        args.data_dir.display(),
+        args.data_dir.display()
+    );
     Ok(())
 }
 
 fn print_plan(plan: &RestorePlan) {
     let marker = &plan.marker;
-    println!("snapshot {} of cluster {}, journal index {}, taken {} UTC", marker.name, marker.cluster, marker.index, time(marker.created_ms));
+    println!(
+        "snapshot {} of cluster {}, journal index {}, taken {} UTC",
+        marker.name,
+        marker.cluster,
+        marker.index,
+        time(marker.created_ms)
+    );
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["DATABASE", "TABLE", "PARTITIONS", "ROWS", "BYTES"]);

@@ -35,7 +35,9 @@ fn options(args: &StartArgs, config: Config) -> Result<StartOptions> {
     let tls_pem = match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => Some((read_text(certificate)?, read_text(key)?)),
         (None, None) => None,
-        _ => return Err(Error::parse("the configuration needs both tls.certificate and tls.key, or neither")),
+        _ => {
+            return Err(Error::parse("the configuration needs both tls.certificate and tls.key, or neither"));
+        }
     };
     Ok(StartOptions {
         data_dir: args.data_dir.clone().or(config.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
@@ -69,14 +71,17 @@ fn machine_memory_bytes() -> Option<usize> {
 }
 
 fn read_text(path: &PathBuf) -> Result<String> {
-    String::from_utf8(files::read(path)?).map_err(|_| Error::parse(format!("{} is no PEM file", path.display())))
+    String::from_utf8(files::read(path)?)
+        .map_err(|_| Error::parse(format!("{} is no PEM file", path.display())))
 }
 
 fn log_to_stderr(config: &config::Log) -> Result<()> {
     let default = config.filter.as_deref().unwrap_or("warn,cairn_server=info");
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(default).map_err(|e| Error::parse(format!("log.filter '{default}': {e}")))?,
+        Err(_) => {
+            EnvFilter::try_new(default).map_err(|e| Error::parse(format!("log.filter '{default}': {e}")))?
+        }
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.json {

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 
 use cairn_catalog::retention::Holder;
 use cairn_catalog::{
-    Bounds, Catalog, Cluster, Command, Distribution, ManifestRef, PartitionChange, PartitionSpec, Partitioning, Reply,
-    SnapshotKind, SnapshotSpec, SnapshotState, Stamp, TableSpec, Trim, User, View, Volume, VolumeKind, image,
+    Bounds, Catalog, Cluster, Command, Distribution, ManifestRef, PartitionChange, PartitionSpec,
+    Partitioning, Reply, SnapshotKind, SnapshotSpec, SnapshotState, Stamp, TableSpec, Trim, User, View,
+    Volume, VolumeKind, image,
 };
-use cairn_types::{Column, DbId, ErrorKind, Literal, PartitionId, Schema, SnapshotId, SqlType, TableId, TxnId, VolumeId};
+use cairn_types::{
+    Column, DbId, ErrorKind, Literal, PartitionId, Schema, SnapshotId, SqlType, TableId, TxnId, VolumeId,
+};
 use proptest::prelude::*;
 
 /// A catalog with a journal index that counts by itself.
@@ -52,16 +55,29 @@ impl Cluster1 {
     /// A database `d` with a table `t` of one partition.
     fn with_table() -> (Self, DbId, TableId, PartitionId) {
         let mut this = Self::new();
-        let Reply::Database(db) = this.ok(Command::CreateDatabase { name: "d".into(), if_not_exists: false }) else { panic!() };
-        let Reply::Table(table) = this.ok(Command::CreateTable(Box::new(spec(db, "t", Partitioning::None)))) else { panic!() };
+        let Reply::Database(db) = this.ok(Command::CreateDatabase { name: "d".into(), if_not_exists: false })
+        else {
+            panic!()
+        };
+        let Reply::Table(table) = this.ok(Command::CreateTable(Box::new(spec(db, "t", Partitioning::None))))
+        else {
+            panic!()
+        };
         let partition = this.catalog.partitions().last().unwrap().id;
         (this, db, table, partition)
     }
 
     fn commit(&mut self, db: DbId, partition: PartitionId, name: &str) -> Result<Reply, cairn_types::Error> {
-        let base = self.catalog.partition(partition).and_then(|p| p.visible().map(|v| v.manifest.name.clone()));
+        let base =
+            self.catalog.partition(partition).and_then(|p| p.visible().map(|v| v.manifest.name.clone()));
         let change = PartitionChange { partition, base, manifest: manifest(name) };
-        self.apply(&Command::Commit { db, txn: None, label: None, changes: vec![change], details: String::new() })
+        self.apply(&Command::Commit {
+            db,
+            txn: None,
+            label: None,
+            changes: vec![change],
+            details: String::new(),
+        })
     }
 
     fn snapshot(&mut self, name: &str) -> SnapshotId {
@@ -83,13 +99,24 @@ impl Cluster1 {
 
     fn trim(&mut self) {
         let now_ms = 1_000 + (self.index + 1) * 10;
-        self.ok(Command::Trim(Trim { dropped_before_ms: now_ms, txns_before_ms: 0, txns_max: 1_000, jobs_max: 1_000 }));
+        self.ok(Command::Trim(Trim {
+            dropped_before_ms: now_ms,
+            txns_before_ms: 0,
+            txns_max: 1_000,
+            jobs_max: 1_000,
+        }));
     }
 
     /// The manifests that are held, with who holds each.
     fn held(&self) -> Vec<(String, Vec<Holder>)> {
         let partitions = self.catalog.partitions();
-        let held = partitions.flat_map(|p| self.catalog.holders(p).into_iter().map(|(v, by)| (v.manifest.name.clone(), by)).collect::<Vec<_>>());
+        let held = partitions.flat_map(|p| {
+            self.catalog
+                .holders(p)
+                .into_iter()
+                .map(|(v, by)| (v.manifest.name.clone(), by))
+                .collect::<Vec<_>>()
+        });
         let mut held: Vec<_> = held.collect();
         held.sort_by(|a, b| a.0.cmp(&b.0));
         held
@@ -101,7 +128,14 @@ fn manifest(name: &str) -> ManifestRef {
 }
 
 fn spec(db: DbId, name: &str, partitioning: Partitioning) -> TableSpec {
-    let column = |name: &str, ty| Column { name: name.into(), ty, nullable: true, key: false, default: None, comment: String::new() };
+    let column = |name: &str, ty| Column {
+        name: name.into(),
+        ty,
+        nullable: true,
+        key: false,
+        default: None,
+        comment: String::new(),
+    };
     let partitions = match partitioning {
         Partitioning::None => vec![PartitionSpec { name: name.into(), bounds: Bounds::All, buckets: None }],
         _ => Vec::new(),
@@ -122,7 +156,11 @@ fn spec(db: DbId, name: &str, partitioning: Partitioning) -> TableSpec {
 
 fn range(name: &str, lower: i32, upper: i32) -> PartitionSpec {
     let bound = |day| Some(vec![Literal::Date(day)]);
-    PartitionSpec { name: name.into(), bounds: Bounds::Range { lower: bound(lower), upper: bound(upper) }, buckets: None }
+    PartitionSpec {
+        name: name.into(),
+        bounds: Bounds::Range { lower: bound(lower), upper: bound(upper) },
+        buckets: None,
+    }
 }
 
 #[test]
@@ -132,7 +170,9 @@ fn versions_count_data_and_nothing_else() {
     assert_eq!(version(&c), 1);
     c.commit(db, p, "a").unwrap();
     assert_eq!(version(&c), 2);
-    c.ok(Command::CommitCompaction { change: PartitionChange { partition: p, base: Some("a".into()), manifest: manifest("b") } });
+    c.ok(Command::CommitCompaction {
+        change: PartitionChange { partition: p, base: Some("a".into()), manifest: manifest("b") },
+    });
     assert_eq!(version(&c), 2);
     c.ok(Command::RenameTable { table, name: "u".into() });
     c.ok(Command::SetTableComment { table, comment: "x".into() });
@@ -153,13 +193,20 @@ fn a_commit_on_an_old_manifest_is_a_conflict() {
 #[test]
 fn labels_are_used_once_and_given_back_by_an_abort() {
     let (mut c, db, _, p) = Cluster1::with_table();
-    let begin = |label: &str| Command::BeginTxn { db, label: label.into(), source: String::new(), timeout_ms: 0 };
+    let begin =
+        |label: &str| Command::BeginTxn { db, label: label.into(), source: String::new(), timeout_ms: 0 };
     let Reply::Txn(first) = c.ok(begin("l")) else { panic!() };
     assert_eq!(c.refused(begin("l")), "Label [l] has already been used.");
     c.ok(Command::AbortTxn { txn: first, reason: "no".into() });
     let Reply::Txn(second) = c.ok(begin("l")) else { panic!() };
     let change = PartitionChange { partition: p, base: None, manifest: manifest("a") };
-    let commit = |txn: TxnId| Command::Commit { db, txn: Some(txn), label: None, changes: vec![change.clone()], details: String::new() };
+    let commit = |txn: TxnId| Command::Commit {
+        db,
+        txn: Some(txn),
+        label: None,
+        changes: vec![change.clone()],
+        details: String::new(),
+    };
     assert!(c.refused(commit(first)).contains("ABORTED already"));
     c.ok(commit(second));
     assert!(c.refused(Command::AbortTxn { txn: second, reason: String::new() }).contains("VISIBLE already"));
@@ -171,12 +218,18 @@ fn partitions_do_not_overlap() {
     let (mut c, db, ..) = Cluster1::with_table();
     let ranges = Partitioning::Range { columns: vec![1] };
     let Reply::Table(table) = c.ok(Command::CreateTable(Box::new(spec(db, "r", ranges)))) else { panic!() };
-    let add = |specs: Vec<PartitionSpec>, if_not_exists| Command::CreatePartitions { table, partitions: specs, if_not_exists };
+    let add = |specs: Vec<PartitionSpec>, if_not_exists| Command::CreatePartitions {
+        table,
+        partitions: specs,
+        if_not_exists,
+    };
     c.ok(add(vec![range("a", 0, 10), range("b", 10, 20)], false));
     assert!(c.refused(add(vec![range("c", 19, 30)], false)).contains("intersected with partition b"));
     assert!(c.refused(add(vec![range("a", 40, 50)], false)).contains("Duplicate partition name a"));
     assert!(c.refused(add(vec![range("e", 5, 5)], false)).contains("no room"));
-    let Reply::Partitions(ids) = c.ok(add(vec![range("b", 10, 20), range("c", 20, 30)], true)) else { panic!() };
+    let Reply::Partitions(ids) = c.ok(add(vec![range("b", 10, 20), range("c", 20, 30)], true)) else {
+        panic!()
+    };
     assert_eq!(ids.len(), 2);
 }
 
@@ -208,7 +261,11 @@ fn a_snapshot_holds_what_it_sees_through_everything() {
     c.commit(db, p, "c").unwrap();
     c.commit(db, p, "d").unwrap();
     let snapshot = |name: &str| vec![Holder::Snapshot(name.into())];
-    let expected = [("a".to_owned(), snapshot("s1")), ("b".to_owned(), snapshot("s2")), ("d".to_owned(), vec![Holder::Visible])];
+    let expected = [
+        ("a".to_owned(), snapshot("s1")),
+        ("b".to_owned(), snapshot("s2")),
+        ("d".to_owned(), vec![Holder::Visible]),
+    ];
     assert_eq!(c.held(), expected);
     c.ok(Command::Truncate { table, partitions: Vec::new() });
     c.ok(Command::DropDatabase { name: "d".into(), force: true });
@@ -227,7 +284,14 @@ fn a_snapshot_holds_what_it_sees_through_everything() {
 fn snapshot_states_only_go_forward() {
     let (mut c, ..) = Cluster1::with_table();
     let id = c.snapshot("s");
-    let to = |state| Command::AdvanceSnapshot { id, state, detail: String::new(), error: String::new(), bytes: 1, files: 1 };
+    let to = |state| Command::AdvanceSnapshot {
+        id,
+        state,
+        detail: String::new(),
+        error: String::new(),
+        bytes: 1,
+        files: 1,
+    };
     c.ok(to(SnapshotState::Snapshoting));
     c.ok(to(SnapshotState::Uploading));
     c.refused(to(SnapshotState::Snapshoting));
@@ -292,7 +356,9 @@ fn rich() -> Cluster1 {
     c.ok(Command::CreateView { db, name: "w".into(), view, comment: "c".into(), or_replace: false });
     c.ok(Command::BeginTxn { db, label: "open".into(), source: "x".into(), timeout_ms: 1 });
     c.ok(Command::Set { name: "n".into(), value: "1".into() });
-    c.ok(Command::SetSnapshotPolicy { policy: Some(cairn_catalog::SnapshotPolicy { volume: VolumeId(1), interval_seconds: Some(9) }) });
+    c.ok(Command::SetSnapshotPolicy {
+        policy: Some(cairn_catalog::SnapshotPolicy { volume: VolumeId(1), interval_seconds: Some(9) }),
+    });
     c.ok(Command::RenameTable { table, name: "renamed".into() });
     c
 }
@@ -302,7 +368,10 @@ fn an_image_holds_everything() {
     let c = rich();
     let bytes = image::encode(&c.catalog, c.index);
     assert_eq!(image::decode(&bytes).unwrap(), (c.index, c.catalog.clone()));
-    assert!(!image::to_json(&c.catalog, c.index).to_string().contains("PLANTED"), "secrets are masked for people");
+    assert!(
+        !image::to_json(&c.catalog, c.index).to_string().contains("PLANTED"),
+        "secrets are masked for people"
+    );
     let clean = image::encode(&c.catalog.without_secrets(), c.index);
     assert!(!String::from_utf8_lossy(&clean).contains("PLANTED"), "secrets do not leave with a snapshot");
 }
@@ -343,8 +412,18 @@ fn write_golden_files() {
     let commands = [
         Command::CreateDatabase { name: "d".into(), if_not_exists: true },
         Command::CreateTable(Box::new(spec(db, "t", Partitioning::None))),
-        Command::CreatePartitions { table: TableId(3), partitions: vec![range("p", 1, 2)], if_not_exists: true },
-        Command::Commit { db, txn: Some(TxnId(4)), label: Some("l".into()), changes: vec![change.clone()], details: "x".into() },
+        Command::CreatePartitions {
+            table: TableId(3),
+            partitions: vec![range("p", 1, 2)],
+            if_not_exists: true,
+        },
+        Command::Commit {
+            db,
+            txn: Some(TxnId(4)),
+            label: Some("l".into()),
+            changes: vec![change.clone()],
+            details: "x".into(),
+        },
         Command::CommitCompaction { change },
         Command::AbortOpenTxns { reason: "r".into() },
         Command::DropSnapshot { name: "s".into(), if_exists: true, detail: String::new() },
@@ -363,7 +442,10 @@ fn a_restored_catalog_is_a_new_incarnation() {
     assert_eq!(restored.snapshot_named("s").unwrap().state, SnapshotState::Finished);
     assert!(restored.txns().all(|t| t.state != cairn_catalog::TxnState::Prepare));
     let mut after = Cluster1 { catalog: restored, index: c.index };
-    let Reply::Database(db) = after.ok(Command::CreateDatabase { name: "new".into(), if_not_exists: false }) else { panic!() };
+    let Reply::Database(db) = after.ok(Command::CreateDatabase { name: "new".into(), if_not_exists: false })
+    else {
+        panic!()
+    };
     assert!(db.0 >= 1 << 40, "ids of two epochs never meet: {db}");
     assert!(c.catalog.clone().restored(1, "s", &[], now).is_err(), "the epoch must rise");
 }

@@ -136,7 +136,10 @@ pub fn open_prefix(bytes: &[u8], format: Format, version_max: u16) -> Result<(Fr
     }
     let found = u16_at(header, 8);
     if found != format as u16 {
-        return Err(Error::corrupt(format!("expected a {format} (format {}), found format {found}", format as u16)));
+        return Err(Error::corrupt(format!(
+            "expected a {format} (format {}), found format {found}",
+            format as u16
+        )));
     }
     let version = u16_at(header, 10);
     if version == 0 || version > version_max {

@@ -70,7 +70,8 @@ impl Failpoints {
     pub fn parse(text: &str) -> Result<Self> {
         let this = Self::default();
         for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
-            let bad = || Error::analysis(format!("Failpoint setting '{part}' is not NAME=kill|error|sleep:MS[@n]"));
+            let bad =
+                || Error::analysis(format!("Failpoint setting '{part}' is not NAME=kill|error|sleep:MS[@n]"));
             let (name, action) = part.split_once('=').ok_or_else(bad)?;
             let (action, skip) = action.split_once('@').unwrap_or((action, "0"));
             let action = match action.split_once(':') {
@@ -82,7 +83,9 @@ impl Failpoints {
             if !FAILPOINTS.contains(&name) {
                 return Err(Error::analysis(format!("Unknown failpoint '{name}'")));
             }
-            this.set.lock().insert(name.to_owned(), Setting { action, skip: skip.parse().map_err(|_| bad())? });
+            this.set
+                .lock()
+                .insert(name.to_owned(), Setting { action, skip: skip.parse().map_err(|_| bad())? });
         }
         Ok(this)
     }
@@ -135,7 +138,9 @@ mod tests {
         assert!(set.hit("load.after_commit").is_err());
         assert!(set.hit("vacuum.after_mark").is_ok());
         assert!(set.hit("load.after_segments").is_ok());
-        for bad in ["load.after_commit", "load.after_commit=explode", "no.such=kill", "load.after_commit=kill@x"] {
+        for bad in
+            ["load.after_commit", "load.after_commit=explode", "no.such=kill", "load.after_commit=kill@x"]
+        {
             assert!(Failpoints::parse(bad).is_err(), "{bad}");
         }
     }

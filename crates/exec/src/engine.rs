@@ -76,7 +76,11 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` when the spill folder cannot be used.
-    pub fn new(options: &EngineOptions, tablets: Arc<Tablets>, system: Arc<dyn SystemTables>) -> Result<Arc<Self>> {
+    pub fn new(
+        options: &EngineOptions,
+        tablets: Arc<Tablets>,
+        system: Arc<dyn SystemTables>,
+    ) -> Result<Arc<Self>> {
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes_max));
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
@@ -141,7 +145,8 @@ impl Engine {
         let mut query = query.clone();
         names::normalize(&mut query, context.facts.as_ref())?;
         files::register(&context, &mut query).await?;
-        let state = self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database)?;
+        let state =
+            self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database)?;
         let plan = plan_query(&state, query).await?;
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
         Ok(Planned { names: header.apply(planned), plan, state, context })
@@ -163,7 +168,8 @@ impl Engine {
             )));
         }
         let aliases = plan.schema().iter().zip(&view.schema.columns).map(|((qualifier, field), column)| {
-            datafusion::logical_expr::Expr::Column((qualifier, field).into()).alias(column.name.to_lowercase())
+            datafusion::logical_expr::Expr::Column((qualifier, field).into())
+                .alias(column.name.to_lowercase())
         });
         let aliases: Vec<_> = aliases.collect();
         let builder = datafusion::logical_expr::LogicalPlanBuilder::from(plan);
@@ -171,7 +177,8 @@ impl Engine {
     }
 
     fn state(&self, context: &QueryContext, names: Names, database: &str) -> Result<SessionState> {
-        let mut config = self.base.config().clone().with_default_catalog_and_schema(DEFAULT_CATALOG, database);
+        let mut config =
+            self.base.config().clone().with_default_catalog_and_schema(DEFAULT_CATALOG, database);
         if context.parallelism > 0 {
             config = config.with_target_partitions(context.parallelism);
         }
@@ -180,7 +187,8 @@ impl Engine {
             .with_catalog_list(Arc::new(names));
         if context.memory_bytes_max > 0 {
             let mut runtime = RuntimeEnv::clone(self.base.runtime_env());
-            runtime.memory_pool = Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
+            runtime.memory_pool =
+                Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
             builder = builder.with_runtime_env(Arc::new(runtime));
         }
         Ok(builder.build())

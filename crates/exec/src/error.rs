@@ -25,7 +25,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ArrowError(error, _) => from_arrow(*error),
         DataFusionError::ParquetError(error) => from_parquet(*error),
         DataFusionError::Internal(text) => Error::internal(text),
-        DataFusionError::Collection(mut errors) if !errors.is_empty() => from_datafusion(errors.swap_remove(0)),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+            from_datafusion(errors.swap_remove(0))
+        }
         other => Error::new(ErrorKind::Analysis, other.strip_backtrace()),
     }
 }

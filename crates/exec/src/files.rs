@@ -100,7 +100,9 @@ impl FilesLocation {
             Some("parquet") => FileFormat::Parquet,
             Some("csv") => FileFormat::Csv,
             Some(other) => {
-                return Err(Error::unsupported(format!("FILES() format '{other}' is not supported: use parquet or csv")));
+                return Err(Error::unsupported(format!(
+                    "FILES() format '{other}' is not supported: use parquet or csv"
+                )));
             }
             None => return Err(Error::analysis("FILES() needs a \"format\": parquet or csv")),
         };
@@ -141,7 +143,10 @@ fn split_root(path: &str) -> Result<(String, String)> {
             let fixed = rest.find(['*', '?', '{', '[']).map_or(rest, |at| rest.get(..at).unwrap_or(rest));
             let cut = fixed.rfind('/').ok_or_else(bad)?;
             let (folder, _) = fixed.split_at_checked(cut).ok_or_else(bad)?;
-            Ok((format!("file://{}", if folder.is_empty() { "/" } else { folder }), rest.get(cut + 1..).unwrap_or_default().to_owned()))
+            Ok((
+                format!("file://{}", if folder.is_empty() { "/" } else { folder }),
+                rest.get(cut + 1..).unwrap_or_default().to_owned(),
+            ))
         }
         _ => Err(bad()),
     }
@@ -250,7 +255,8 @@ fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
 async fn parquet_table(store: VolumeStore, files: Vec<ObjectMeta>) -> Result<Arc<dyn TableProvider>> {
     let objects = store.object_store();
     let Some(first) = files.first() else { return Err(Error::internal("no file to read")) };
-    let reader = ParquetObjectReader::new(Arc::clone(&objects), first.location.clone()).with_file_size(first.size);
+    let reader =
+        ParquetObjectReader::new(Arc::clone(&objects), first.location.clone()).with_file_size(first.size);
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
         .await
         .map_err(|e| Error::corrupt(format!("{} is no readable Parquet file: {e}", first.location)))?;
@@ -262,7 +268,9 @@ async fn parquet_table(store: VolumeStore, files: Vec<ObjectMeta>) -> Result<Arc
 /// Strings as views, as in our own tables.
 fn view_strings(schema: &Schema) -> Schema {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        DataType::Utf8 | DataType::LargeUtf8 => {
+            Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
+        }
         DataType::Binary | DataType::LargeBinary => {
             Arc::new(field.as_ref().clone().with_data_type(DataType::BinaryView))
         }
@@ -279,7 +287,9 @@ fn lower_names(table: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> 
     for field in schema.fields() {
         let lower = field.name().to_lowercase();
         if !seen.insert(lower.clone()) {
-            return Err(Error::unsupported(format!("the files have two columns '{lower}' that differ in case only")));
+            return Err(Error::unsupported(format!(
+                "the files have two columns '{lower}' that differ in case only"
+            )));
         }
         let metadata = [(DISPLAY_NAME.to_owned(), field.name().clone())];
         let metadata = std::collections::HashMap::from(metadata).into();
@@ -338,7 +348,11 @@ impl TableProvider for ExternalParquet {
     }
 }
 
-async fn csv_table(store: VolumeStore, files: Vec<ObjectMeta>, options: &CsvOptions) -> Result<Arc<dyn TableProvider>> {
+async fn csv_table(
+    store: VolumeStore,
+    files: Vec<ObjectMeta>,
+    options: &CsvOptions,
+) -> Result<Arc<dyn TableProvider>> {
     let objects = store.object_store();
     let Some(first) = files.first() else { return Err(Error::internal("no file to read")) };
     let end = first.size.min(SAMPLE_BYTES);
@@ -358,7 +372,8 @@ async fn csv_table(store: VolumeStore, files: Vec<ObjectMeta>, options: &CsvOpti
         };
         Arc::new(part) as Arc<dyn PartitionStream>
     });
-    let table = StreamingTable::try_new(Arc::clone(&schema), partitions.collect()).map_err(from_datafusion)?;
+    let table =
+        StreamingTable::try_new(Arc::clone(&schema), partitions.collect()).map_err(from_datafusion)?;
     Ok(Arc::new(table))
 }
 
@@ -366,10 +381,13 @@ async fn csv_table(store: VolumeStore, files: Vec<ObjectMeta>, options: &CsvOpti
 fn guess_targets(options: &CsvOptions, sample: &[u8]) -> Result<Vec<Target>> {
     let whole_rows = cairn_ingest::find_last_row_end(options, sample).unwrap_or(sample.len());
     let rows = sample.get(..whole_rows).unwrap_or(sample);
-    let first_row = rows.split(|b| Some(b) == options.row_delimiter.last()).nth(usize::try_from(options.skip_header).unwrap_or(0));
+    let first_row = rows
+        .split(|b| Some(b) == options.row_delimiter.last())
+        .nth(usize::try_from(options.skip_header).unwrap_or(0));
     let columns = count_fields(options, first_row.unwrap_or_default());
     let raw = |at: usize| Target::Raw { name: format!("${}", at + 1) };
-    let mut reader = CsvReader::new(options.clone(), (0..columns).map(raw).collect(), BatchOptions::default())?;
+    let mut reader =
+        CsvReader::new(options.clone(), (0..columns).map(raw).collect(), BatchOptions::default())?;
     let mut batches = reader.push(rows)?;
     batches.extend(reader.finish()?);
     let ty = |at: usize| {
@@ -378,7 +396,9 @@ fn guess_targets(options: &CsvOptions, sample: &[u8]) -> Result<Vec<Target>> {
             array.as_string_view().iter().flatten()
         });
         let values: Vec<&str> = values.take(SAMPLE_ROWS).collect();
-        let fits = |ty: SqlType| !values.is_empty() && values.iter().all(|v| cairn_types::Literal::parse(v, ty).is_ok());
+        let fits = |ty: SqlType| {
+            !values.is_empty() && values.iter().all(|v| cairn_types::Literal::parse(v, ty).is_ok())
+        };
         let candidates = [SqlType::BigInt, SqlType::Double, SqlType::Date, SqlType::DateTime];
         let is_time = |ty| matches!(ty, SqlType::Date);
         candidates
@@ -440,7 +460,11 @@ impl PartitionStream for CsvFile {
             let reader = reader.map_err(to_datafusion)?;
             let path = file.location.clone();
             let bytes = objects.get(&path).await?.into_stream();
-            Ok::<_, DataFusionError>(read_all(reader, bytes.map_err(DataFusionError::from).boxed(), path.to_string()))
+            Ok::<_, DataFusionError>(read_all(
+                reader,
+                bytes.map_err(DataFusionError::from).boxed(),
+                path.to_string(),
+            ))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches.try_flatten()))
     }
@@ -462,7 +486,10 @@ fn read_all(
             None => (reader.finish().map_err(to_datafusion)?, None),
         };
         if let Some(row) = reader.tally().rejected.first() {
-            return Err(to_datafusion(Error::invalid_value(format!("{path}, row {}: {}", row.row_number, row.reason))));
+            return Err(to_datafusion(Error::invalid_value(format!(
+                "{path}, row {}: {}",
+                row.row_number, row.reason
+            ))));
         }
         let batches = futures::stream::iter(batches.into_iter().map(Ok));
         Ok(Some((batches, (reader, more, path))))
@@ -499,7 +526,11 @@ mod tests {
     #[test]
     fn csv_columns_get_the_narrowest_type() {
         let options = CsvOptions { column_separator: b",".to_vec(), ..CsvOptions::default() };
-        let targets = guess_targets(&options, b"1,1.5,2024-01-01,2024-01-01 00:00:00,x\n2,2,2024-01-02,2024-01-02 00:00:00,\\N\n").unwrap();
+        let targets = guess_targets(
+            &options,
+            b"1,1.5,2024-01-01,2024-01-01 00:00:00,x\n2,2,2024-01-02,2024-01-02 00:00:00,\\N\n",
+        )
+        .unwrap();
         let reader = CsvReader::new(options, targets, BatchOptions::default()).unwrap();
         let types: Vec<DataType> = reader.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         let expected = [SqlType::BigInt, SqlType::Double, SqlType::Date, SqlType::DateTime, SqlType::String];

@@ -27,9 +27,9 @@ mod table;
 mod tablets;
 
 pub use engine::{Engine, EngineOptions, Planned, QueryContext};
-pub use literal::scalar as literal_scalar;
 pub use error::{from_datafusion, to_datafusion};
 pub use explain::{Detail, explain, explain_analyze};
+pub use literal::scalar as literal_scalar;
 pub use resolve::{DEFAULT_CATALOG, SystemTables};
 pub use table::ScanInfo;
 pub use tablets::Tablets;

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
-    Expr, Function, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Function, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 /// Gives the values of `@@variables` and `@variables`, and of functions that are facts of the session.
@@ -187,7 +187,8 @@ impl Pass<'_> {
     }
 
     fn variable(&self, parts: &[Ident]) -> Result<Option<Value>> {
-        let Some(first) = parts.first().filter(|p| p.quote_style.is_none() && p.value.starts_with('@')) else {
+        let Some(first) = parts.first().filter(|p| p.quote_style.is_none() && p.value.starts_with('@'))
+        else {
             return Ok(None);
         };
         let mut name = first.value.trim_start_matches('@').to_ascii_lowercase();

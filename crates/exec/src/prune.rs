@@ -52,9 +52,11 @@ pub(crate) fn bucket_keys(
     let mut keys: Vec<Vec<ScalarValue>> = vec![Vec::new()];
     for column in columns {
         let field = schema.field(*column);
-        let allowed = guarantees.iter().find(|g| g.guarantee == Guarantee::In && g.column.name() == field.name());
+        let allowed =
+            guarantees.iter().find(|g| g.guarantee == Guarantee::In && g.column.name() == field.name());
         let Some(allowed) = allowed else { return Ok(None) };
-        if keys.len().saturating_mul(allowed.literals.len()) > BUCKET_KEYS_MAX || allowed.literals.is_empty() {
+        if keys.len().saturating_mul(allowed.literals.len()) > BUCKET_KEYS_MAX || allowed.literals.is_empty()
+        {
             return Ok(None);
         }
         let mut longer = Vec::new();
@@ -67,7 +69,10 @@ pub(crate) fn bucket_keys(
         keys = longer;
     }
     let column_values = |at: usize| keys.iter().filter_map(move |key| key.get(at).cloned());
-    (0..columns.len()).map(|at| ScalarValue::iter_to_array(column_values(at))).collect::<Result<_>>().map(Some)
+    (0..columns.len())
+        .map(|at| ScalarValue::iter_to_array(column_values(at)))
+        .collect::<Result<_>>()
+        .map(Some)
 }
 
 /// Bounds of partitions as minima and maxima of the partition columns.
@@ -84,9 +89,14 @@ impl PartitionRanges<'_> {
         Some((at, self.schema.field(*self.columns.get(at)?).data_type()))
     }
 
-    fn collect(&self, column: &Column, value: impl Fn(&Bounds, usize) -> Option<Literal>) -> Option<ArrayRef> {
+    fn collect(
+        &self,
+        column: &Column,
+        value: impl Fn(&Bounds, usize) -> Option<Literal>,
+    ) -> Option<ArrayRef> {
         let (at, ty) = self.position(column)?;
-        let values = self.partitions.iter().map(|p| scalar(&value(&p.bounds, at).unwrap_or(Literal::Null), ty));
+        let values =
+            self.partitions.iter().map(|p| scalar(&value(&p.bounds, at).unwrap_or(Literal::Null), ty));
         ScalarValue::iter_to_array(values).ok()
     }
 }
@@ -148,9 +158,15 @@ struct ZoneMaps<'a> {
 }
 
 impl ZoneMaps<'_> {
-    fn collect(&self, column: &Column, pick: impl Fn(&cairn_storage::manifest::ColumnStats) -> Option<Literal>) -> Option<ArrayRef> {
+    fn collect(
+        &self,
+        column: &Column,
+        pick: impl Fn(&cairn_storage::manifest::ColumnStats) -> Option<Literal>,
+    ) -> Option<ArrayRef> {
         let ty = self.schema.field_with_name(&column.name).ok()?.data_type();
-        let stats = |s: &Segment| s.columns.iter().find(|c| c.name.eq_ignore_ascii_case(&column.name)).and_then(&pick);
+        let stats = |s: &Segment| {
+            s.columns.iter().find(|c| c.name.eq_ignore_ascii_case(&column.name)).and_then(&pick)
+        };
         let values = self.segments.iter().map(|s| scalar(&stats(s).unwrap_or(Literal::Null), ty));
         ScalarValue::iter_to_array(values).ok()
     }
@@ -170,7 +186,9 @@ impl PruningStatistics for ZoneMaps<'_> {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let nulls = |s: &Arc<Segment>| s.columns.iter().find(|c| c.name.eq_ignore_ascii_case(&column.name)).map(|c| c.nulls);
+        let nulls = |s: &Arc<Segment>| {
+            s.columns.iter().find(|c| c.name.eq_ignore_ascii_case(&column.name)).map(|c| c.nulls)
+        };
         Some(Arc::new(self.segments.iter().map(nulls).collect::<UInt64Array>()))
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_catalog::{Catalog, Database, Table, TableKind};
 use cairn_types::{Error, Result};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 
@@ -30,7 +30,13 @@ pub trait SystemTables: Send + Sync {
     ///
     /// # Errors
     /// Whatever keeps the rows from being made.
-    fn table(&self, catalog: &Arc<Catalog>, user: &str, database: &str, table: &str) -> Result<Option<MemTable>>;
+    fn table(
+        &self,
+        catalog: &Arc<Catalog>,
+        user: &str,
+        database: &str,
+        table: &str,
+    ) -> Result<Option<MemTable>>;
 }
 
 /// All catalogs: there is one.
@@ -141,8 +147,14 @@ impl Names {
 ///
 /// # Errors
 /// `UnknownDatabase`, `UnknownTable`.
-pub fn find<'a>(catalog: &'a Catalog, database: &str, name: &str) -> Result<(&'a Arc<Database>, &'a Arc<Table>)> {
+pub fn find<'a>(
+    catalog: &'a Catalog,
+    database: &str,
+    name: &str,
+) -> Result<(&'a Arc<Database>, &'a Arc<Table>)> {
     let db = catalog.database_named(database).ok_or_else(|| Error::unknown_database(database))?;
-    let table = catalog.table_named(db.id, name).ok_or_else(|| Error::unknown_table(&format!("{database}.{name}")))?;
+    let table = catalog
+        .table_named(db.id, name)
+        .ok_or_else(|| Error::unknown_table(&format!("{database}.{name}")))?;
     Ok((db, table))
 }

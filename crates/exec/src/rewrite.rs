@@ -113,7 +113,9 @@ fn as_interval(amount: Expr) -> Expr {
 /// Text literals that stand where a time is wanted.
 fn as_time(expr: Expr) -> Expr {
     match &expr {
-        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => cast(expr, DataType::Datetime(None)),
+        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => {
+            cast(expr, DataType::Datetime(None))
+        }
         _ => expr,
     }
 }

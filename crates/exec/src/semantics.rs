@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use cairn_ingest::arrow_type;
 use datafusion::common::{DFSchema, Result};
+use datafusion::functions::expr_fn::nullif;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
-use datafusion::functions::expr_fn::nullif;
 use sqlparser::ast::BinaryOperator;
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer.
@@ -39,7 +39,9 @@ impl ExprPlanner for Arithmetic {
 fn is_nonzero_literal(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(value, _) => {
-            !value.is_null() && datafusion::scalar::ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero != *value)
+            !value.is_null()
+                && datafusion::scalar::ScalarValue::new_zero(&value.data_type())
+                    .is_ok_and(|zero| zero != *value)
         }
         Expr::Cast(cast) => is_nonzero_literal(&cast.expr),
         _ => false,

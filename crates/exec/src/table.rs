@@ -80,12 +80,18 @@ impl TabletTable {
 
     fn olap(&self) -> Result<&OlapTable> {
         self.table.olap().ok_or_else(|| {
-            to_datafusion(cairn_types::Error::internal(format!("'{}' is a view, planned as a table", self.table.name)))
+            to_datafusion(cairn_types::Error::internal(format!(
+                "'{}' is a view, planned as a table",
+                self.table.name
+            )))
         })
     }
 
     /// The partitions that have rows and that `filter` can touch, and how many the table has.
-    fn select_partitions(&self, filter: Option<&Arc<dyn PhysicalExpr>>) -> Result<(Vec<Arc<Partition>>, usize)> {
+    fn select_partitions(
+        &self,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<(Vec<Arc<Partition>>, usize)> {
         let olap = self.olap()?;
         let all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
         let total = all.len();
@@ -102,7 +108,8 @@ impl TabletTable {
         let (partitions, partitions_total) = self.select_partitions(filter)?;
         let manifests: Vec<(Arc<Partition>, Arc<Manifest>)> = futures::stream::iter(partitions)
             .map(|partition| async move {
-                let manifest = self.tablets.manifest(&self.catalog, &partition).await.map_err(to_datafusion)?;
+                let manifest =
+                    self.tablets.manifest(&self.catalog, &partition).await.map_err(to_datafusion)?;
                 Ok::<_, datafusion::error::DataFusionError>((partition, manifest))
             })
             .buffered(MANIFESTS_AT_ONCE)
@@ -115,9 +122,11 @@ impl TabletTable {
             tablets.0 += buckets.iter().filter(|b| **b).count();
             tablets.1 += buckets.len();
             segments_total += manifest.segments().count();
-            let in_buckets = manifest.segments().filter(|(r, _)| buckets.get(r.bucket as usize).copied().unwrap_or(true));
+            let in_buckets =
+                manifest.segments().filter(|(r, _)| buckets.get(r.bucket as usize).copied().unwrap_or(true));
             for (_, segment) in in_buckets {
-                selected.push(self.tablets.segment(&self.catalog, partition, segment).map_err(to_datafusion)?);
+                selected
+                    .push(self.tablets.segment(&self.catalog, partition, segment).map_err(to_datafusion)?);
             }
         }
         if let Some(filter) = filter {
@@ -137,7 +146,11 @@ impl TabletTable {
     }
 
     /// For each bucket of `partition`, whether rows that pass `filter` can be in it.
-    fn select_buckets(&self, filter: Option<&Arc<dyn PhysicalExpr>>, partition: &Partition) -> Result<Vec<bool>> {
+    fn select_buckets(
+        &self,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+        partition: &Partition,
+    ) -> Result<Vec<bool>> {
         let count = partition.buckets as usize;
         let all = vec![true; count];
         let (Some(filter), Distribution::Hash { columns, .. }) = (filter, &self.olap()?.distribution) else {
@@ -197,7 +210,10 @@ impl TableProvider for TabletTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let statistics = statistics(&self.schema, &segments);
-        let groups = group(segments.into_iter().map(|s| self.file(s.with_info(&info))).collect(), state.config().target_partitions());
+        let groups = group(
+            segments.into_iter().map(|s| self.file(s.with_info(&info))).collect(),
+            state.config().target_partitions(),
+        );
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
         let mut source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.table_options().parquet.clone())
@@ -270,9 +286,12 @@ fn column_statistics(field: &arrow::datatypes::Field, segments: &[SegmentRef]) -
             _ => return merged,
         }
     }
-    let precise = |literal: Option<&cairn_types::Literal>| match literal.map(|l| scalar(l, field.data_type())) {
+    let precise = |literal: Option<&cairn_types::Literal>| match literal.map(|l| scalar(l, field.data_type()))
+    {
         Some(value) if value.is_null() => Precision::Absent,
-        Some(value) if exact && !matches!(value, ScalarValue::Float32(_) | ScalarValue::Float64(_)) => Precision::Exact(value),
+        Some(value) if exact && !matches!(value, ScalarValue::Float32(_) | ScalarValue::Float64(_)) => {
+            Precision::Exact(value)
+        }
         Some(value) => Precision::Inexact(value),
         None => Precision::Absent,
     };

@@ -49,9 +49,15 @@ impl Tablets {
         self.storage.manifests.load_visible(&place, partition).await
     }
 
-    pub(crate) fn segment(&self, catalog: &Catalog, partition: &Partition, segment: &Segment) -> Result<SegmentRef> {
+    pub(crate) fn segment(
+        &self,
+        catalog: &Catalog,
+        partition: &Partition,
+        segment: &Segment,
+    ) -> Result<SegmentRef> {
         let place = self.storage.volumes.place(catalog, partition)?;
-        let reader = SegmentReader::open(&self.storage.cache, &place.store, &place.key(&segment.file), segment);
+        let reader =
+            SegmentReader::open(&self.storage.cache, &place.store, &place.key(&segment.file), segment);
         let segment = Arc::new(segment.clone());
         Ok(SegmentRef { partition: partition.id, segment, info: None, reader })
     }

@@ -24,6 +24,7 @@ mod scalar;
 mod tally;
 pub mod text;
 
+pub use arrow_types::{DISPLAY_NAME, arrow_field, arrow_schema, arrow_type};
 pub use column::{Target, TypedTarget};
 pub use convert::{BadValue, ConvertOptions, convert};
 pub use csv::{

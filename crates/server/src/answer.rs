@@ -2,8 +2,8 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit,
-    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef,
+    TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use cairn_exec::from_datafusion;
 use cairn_ingest::text::ColumnText;
@@ -112,7 +112,9 @@ fn column(name: &str, ty: &DataType) -> ColumnDef {
         DataType::Int64 | DataType::UInt64 => ColumnType::MYSQL_TYPE_LONGLONG,
         DataType::Float32 => ColumnType::MYSQL_TYPE_FLOAT,
         DataType::Float16 | DataType::Float64 => ColumnType::MYSQL_TYPE_DOUBLE,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => ColumnType::MYSQL_TYPE_NEWDECIMAL,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => {
+            ColumnType::MYSQL_TYPE_NEWDECIMAL
+        }
         DataType::Date32 | DataType::Date64 => ColumnType::MYSQL_TYPE_DATE,
         DataType::Timestamp(..) => ColumnType::MYSQL_TYPE_DATETIME,
         DataType::Null => ColumnType::MYSQL_TYPE_NULL,
@@ -171,7 +173,9 @@ fn put_binary(array: &ArrayRef, row: usize, to: &mut RowBuf<'_>) -> bool {
             to.date(year, month, day);
         }
         DataType::Timestamp(TimeUnit::Microsecond, None) => {
-            let Some(time) = array.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row) else { return false };
+            let Some(time) = array.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row) else {
+                return false;
+            };
             let byte = |n: u32| u8::try_from(n).unwrap_or(0);
             let Ok(year) = u16::try_from(time.year()) else { return false };
             let clock = (byte(time.hour()), byte(time.minute()), byte(time.second()));

@@ -95,7 +95,10 @@ impl Running {
     pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
         let Self { node, mysql, http, lock } = self;
         let jobs = jobs::spawn(&node, &shutdown);
-        tokio::join!(mysql.serve(shutdown.clone().cancelled_owned()), http.serve(shutdown.clone().cancelled_owned()));
+        tokio::join!(
+            mysql.serve(shutdown.clone().cancelled_owned()),
+            http.serve(shutdown.clone().cancelled_owned())
+        );
         let outcome = jobs.join().await;
         node.journal.shutdown().await?;
         drop(lock);
@@ -106,7 +109,9 @@ impl Running {
 /// The address to listen on, found free now. A port that is in use is found before anything is made.
 fn free_address(ip: IpAddr, port: u16, flag: &str) -> Result<SocketAddr> {
     let listener = TcpListener::bind((ip, port)).map_err(|e| {
-        Error::unavailable(format!("cannot listen on {ip}:{port}: {e}. Stop what uses the port, or choose another by {flag}"))
+        Error::unavailable(format!(
+            "cannot listen on {ip}:{port}: {e}. Stop what uses the port, or choose another by {flag}"
+        ))
     })?;
     listener.local_addr().map_err(|e| Error::unavailable(e.to_string()))
 }
@@ -139,7 +144,10 @@ fn is_new(data_dir: &Path) -> Result<bool> {
     }
     let ours = ["LOCK", "spill", "storage", "cairn.toml"];
     let foreign = files::list(data_dir)?.into_iter().find(|path| {
-        !path.file_name().and_then(|n| n.to_str()).is_some_and(|name| ours.contains(&name) || name.ends_with(".tmp"))
+        !path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|name| ours.contains(&name) || name.ends_with(".tmp"))
     });
     match foreign {
         None => Ok(true),
@@ -196,8 +204,8 @@ async fn refuse_known_clusters(store: &VolumeStore) -> Result<()> {
             ErrorKind::AlreadyExists,
             format!(
                 "{location} holds cluster {cluster} already, and the data directory is empty. If its metadata was lost, bring it \
-                 back: cairn snapshot ls {location}, then cairn snapshot restore {location} --data-dir NEW. For another cluster, name another \
-                 location by --storage",
+                 back: cairn snapshot ls {location}, then cairn snapshot restore {location} --data-dir NEW. For another cluster, name \
+                 another location by --storage",
                 location = store.location()
             ),
         )),
@@ -205,7 +213,13 @@ async fn refuse_known_clusters(store: &VolumeStore) -> Result<()> {
 }
 
 /// The journal first, the identity last: without it the directory is not taken for whole.
-async fn make_data_dir(env: &Env, data_dir: &Path, identity: &Identity, index: u64, catalog: CatalogState) -> Result<()> {
+async fn make_data_dir(
+    env: &Env,
+    data_dir: &Path,
+    identity: &Identity,
+    index: u64,
+    catalog: CatalogState,
+) -> Result<()> {
     let journal = Journal::create(data_dir, env.clone(), Options::default(), index, catalog).await?;
     journal.shutdown().await?;
     env.failpoint("restore.after_image")?;
@@ -214,10 +228,12 @@ async fn make_data_dir(env: &Env, data_dir: &Path, identity: &Identity, index: u
 }
 
 async fn restore_from_file(env: &Env, file: &Path, data_dir: &Path) -> Result<()> {
-    let text = String::from_utf8(files::read(file)?).map_err(|_| Error::parse(format!("{} is no UTF-8 text", file.display())))?;
+    let text = String::from_utf8(files::read(file)?)
+        .map_err(|_| Error::parse(format!("{} is no UTF-8 text", file.display())))?;
     let parsed = yaml::parse(&text).map_err(|e| e.context(file.display()))?;
     let overrides = parsed.volumes.clone();
-    let properties = overrides.iter().find(|v| v.name == parsed.volume).map(|v| v.properties.clone()).unwrap_or_default();
+    let properties =
+        overrides.iter().find(|v| v.name == parsed.volume).map(|v| v.properties.clone()).unwrap_or_default();
     let request =
         RestoreRequest { source: parsed.source, overrides, read_everything: false, at_once: RESTORE_AT_ONCE };
     restore_into(env, request, &properties, data_dir).await
@@ -247,8 +263,11 @@ pub async fn finish_restore(
     data_dir: &Path,
 ) -> Result<()> {
     let restored = restore::execute(env, plan, resolver).await?;
-    let identity =
-        Identity { cluster: restored.catalog.cluster().id.clone(), epoch: restored.epoch, nonce: restored.nonce };
+    let identity = Identity {
+        cluster: restored.catalog.cluster().id.clone(),
+        epoch: restored.epoch,
+        nonce: restored.nonce,
+    };
     let catalog = CatalogState(Arc::new(restored.catalog));
     make_data_dir(env, data_dir, &identity, restored.index, catalog).await
 }
@@ -268,7 +287,8 @@ pub fn new_data_dir(data_dir: &Path) -> Result<DirLock> {
 
 async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result<Arc<Node>> {
     let journal_options = Options { address: addresses.mysql.to_string(), ..Options::default() };
-    let journal: Journal<CatalogState> = Journal::open(&options.data_dir, env.clone(), journal_options).await?;
+    let journal: Journal<CatalogState> =
+        Journal::open(&options.data_dir, env.clone(), journal_options).await?;
     let catalog = Arc::clone(&journal.state().state.0);
     check_identity(&options.data_dir, &catalog)?;
     check_storage(options, &catalog)?;
@@ -278,7 +298,10 @@ async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result
     node.check_fences().await?;
     let entries = settings::number(&catalog, "image_interval_entries");
     node.journal.set_image_every_entries(entries);
-    node.propose(Command::AbortOpenTxns { reason: "the server was restarted while the load was open".to_owned() }).await?;
+    node.propose(Command::AbortOpenTxns {
+        reason: "the server was restarted while the load was open".to_owned(),
+    })
+    .await?;
     Ok(node)
 }
 
@@ -322,7 +345,11 @@ fn clear_spill(data_dir: &Path) -> Result<()> {
     files::create_dir(&spill)
 }
 
-async fn bind_mysql(env: &Env, options: &StartOptions, node: &Arc<Node>) -> Result<cairn_mysql::Server<MysqlDoor>> {
+async fn bind_mysql(
+    env: &Env,
+    options: &StartOptions,
+    node: &Arc<Node>,
+) -> Result<cairn_mysql::Server<MysqlDoor>> {
     let tls = match &options.tls_pem {
         Some((certificates, key)) => cairn_mysql::server_config(certificates, key)?,
         None => {

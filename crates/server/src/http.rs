@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_catalog::TxnState;
 use cairn_http::{
-    Backend, Bootstrap, Health, LoadBody, LoadOutcome, LoadState, LoadStateKind, ProcRows, QueryColumn, QueryRequest,
-    QueryRows, RestoreState, StreamLoadRequest,
+    Backend, Bootstrap, Health, LoadBody, LoadOutcome, LoadState, LoadStateKind, ProcRows, QueryColumn,
+    QueryRequest, QueryRows, RestoreState, StreamLoadRequest,
 };
 use cairn_ingest::text::ColumnText;
 use cairn_sql::ast::DatabaseName;
@@ -47,7 +47,9 @@ impl Backend for HttpDoor {
         let account = mysql::account(&self.node, user, peer);
         match account.is_some_and(|account| account.accepts_password(password.as_bytes())) {
             true => Ok(HttpUser { name: user.to_owned(), peer }),
-            false => Err(Error::new(ErrorKind::AccessDenied, format!("Access denied for {user}@{}", peer.ip()))),
+            false => {
+                Err(Error::new(ErrorKind::AccessDenied, format!("Access denied for {user}@{}", peer.ip())))
+            }
         }
     }
 
@@ -124,7 +126,9 @@ impl Backend for HttpDoor {
         let parsed = crate::session::single_statement(&request.sql)?;
         let connection_id = session.guard.entry.id.into();
         match session.run(&parsed).await? {
-            Answer::Ok(_) => Ok(QueryRows { connection_id, columns: Vec::new(), rows: stream::empty().boxed() }),
+            Answer::Ok(_) => {
+                Ok(QueryRows { connection_id, columns: Vec::new(), rows: stream::empty().boxed() })
+            }
             Answer::Rows(rows) => in_memory(connection_id, &rows),
             Answer::Stream(running) => Ok(streamed(connection_id, running, session)),
         }
@@ -147,15 +151,26 @@ impl HttpDoor {
 
 fn in_memory(connection_id: u64, rows: &Rows) -> Result<QueryRows> {
     let batch = rows.batch()?;
-    let columns = rows.columns().iter().map(|(name, ty)| QueryColumn { name: name.clone(), type_name: ty.base_name().to_owned() });
+    let columns = rows
+        .columns()
+        .iter()
+        .map(|(name, ty)| QueryColumn { name: name.clone(), type_name: ty.base_name().to_owned() });
     let values = json_rows(&batch)?;
-    Ok(QueryRows { connection_id, columns: columns.collect(), rows: stream::iter(values.into_iter().map(Ok)).boxed() })
+    Ok(QueryRows {
+        connection_id,
+        columns: columns.collect(),
+        rows: stream::iter(values.into_iter().map(Ok)).boxed(),
+    })
 }
 
 fn streamed(connection_id: u64, running: ResultStream, session: Session) -> QueryRows {
     let type_name = |ty| sql_types::sql_type(ty).map_or("varchar", |ty| ty.base_name()).to_owned();
     let fields = running.schema.fields().iter().map(|f| type_name(f.data_type()));
-    let columns = running.names.iter().zip(fields).map(|(name, type_name)| QueryColumn { name: name.clone(), type_name });
+    let columns = running
+        .names
+        .iter()
+        .zip(fields)
+        .map(|(name, type_name)| QueryColumn { name: name.clone(), type_name });
     let columns = columns.collect();
     // The session lives as long as its rows.
     let rows = stream::unfold(Some((running, session)), |state| async move {
@@ -204,7 +219,11 @@ fn gauges(node: &Node) -> Vec<Gauge> {
         gauge("cairn_query_memory_bytes", "Memory reserved by queries", node.engine.memory_bytes() as u64),
         gauge("cairn_cache_bytes", "Segment bytes in memory", blocks.bytes as u64),
         gauge("cairn_process_resident_bytes", "Resident memory of the process", rss_bytes),
-        gauge("cairn_tables", "Tables and views", catalog.tables().filter(|t| t.dropped.is_none()).count() as u64),
+        gauge(
+            "cairn_tables",
+            "Tables and views",
+            catalog.tables().filter(|t| t.dropped.is_none()).count() as u64,
+        ),
         gauge("cairn_partitions", "Partitions that are kept", catalog.partitions().count() as u64),
     ]
 }

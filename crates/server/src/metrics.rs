@@ -24,26 +24,6 @@ pub struct Metrics {
     vacuum_files: AtomicU64,
 }
 
-/// Measures one statement.
-pub struct StatementTimer<'a> {
-    metrics: &'a Metrics,
-    start: tokio::time::Instant,
-}
-
-impl StatementTimer<'_> {
-    pub fn finish(self, ok: bool) {
-        let elapsed: Duration = self.start.elapsed();
-        let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let class = LATENCY_MS.iter().position(|max| ms <= *max).unwrap_or(LATENCY_MS.len());
-        add(&self.metrics.statements, 1);
-        add(&self.metrics.statement_ms_sum, ms);
-        self.metrics.latency.get(class).into_iter().for_each(|c| add(c, 1));
-        if !ok {
-            add(&self.metrics.statement_errors, 1);
-        }
-    }
-}
-
 fn add(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
@@ -56,8 +36,16 @@ pub struct Gauge {
 }
 
 impl Metrics {
-    pub fn statement(&self) -> StatementTimer<'_> {
-        StatementTimer { metrics: self, start: tokio::time::Instant::now() }
+    /// A statement that took `elapsed` until its first row or its end.
+    pub fn statement(&self, elapsed: Duration, ok: bool) {
+        let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let class = LATENCY_MS.iter().position(|max| ms <= *max).unwrap_or(LATENCY_MS.len());
+        add(&self.statements, 1);
+        add(&self.statement_ms_sum, ms);
+        self.latency.get(class).into_iter().for_each(|c| add(c, 1));
+        if !ok {
+            add(&self.statement_errors, 1);
+        }
     }
 
     pub fn rows_loaded(&self, rows: u64) {
@@ -112,7 +100,10 @@ impl Metrics {
 
     fn histogram(&self, out: &mut String) {
         let name = "cairn_statement_duration_ms";
-        let _ = writeln!(out, "# HELP {name} Time until a statement's first row or its end\n# TYPE {name} histogram");
+        let _ = writeln!(
+            out,
+            "# HELP {name} Time until a statement's first row or its end\n# TYPE {name} histogram"
+        );
         let mut count = 0;
         for (class, counter) in self.latency.iter().enumerate() {
             count += counter.load(Ordering::Relaxed);

@@ -36,8 +36,13 @@ impl Backend for MysqlDoor {
 
     async fn open(&self, login: Login) -> Result<Session> {
         let host = login.peer.ip().to_string();
-        let entry =
-            SessionEntry::new(login.connection_id, &login.user, &host, self.node.env.now_ms(), login.control.clone());
+        let entry = SessionEntry::new(
+            login.connection_id,
+            &login.user,
+            &host,
+            self.node.env.now_ms(),
+            login.control.clone(),
+        );
         let mut session = Session::new(Arc::clone(&self.node), self.node.sessions.add(entry));
         if let Some(database) = &login.database {
             session.use_database(&database_name(database))?;
@@ -86,7 +91,8 @@ impl cairn_mysql::Session for Session {
     async fn prepare(&mut self, statement: u32, sql: &str) -> Result<Prepared> {
         let parsed = session::single_statement(sql)?;
         let count = count_placeholders(&parsed.statement);
-        let parameters = u16::try_from(count).map_err(|_| Error::parse(format!("{count} parameters are too many")))?;
+        let parameters =
+            u16::try_from(count).map_err(|_| Error::parse(format!("{count} parameters are too many")))?;
         let columns = match &parsed.statement {
             Statement::Query(_) => result_columns(self, &parsed.statement, count).await,
             _ => Vec::new(),
@@ -95,9 +101,16 @@ impl cairn_mysql::Session for Session {
         Ok(Prepared { parameters, columns })
     }
 
-    async fn execute(&mut self, statement: u32, parameters: Vec<ParamValue>, out: &mut ResultWriter<'_>) -> Result<()> {
+    async fn execute(
+        &mut self,
+        statement: u32,
+        parameters: Vec<ParamValue>,
+        out: &mut ResultWriter<'_>,
+    ) -> Result<()> {
         let prepared = self.prepared.get(&statement);
-        let mut bound = prepared.cloned().ok_or_else(|| Error::not_found(format!("Unknown prepared statement {statement}")))?;
+        let mut bound = prepared
+            .cloned()
+            .ok_or_else(|| Error::not_found(format!("Unknown prepared statement {statement}")))?;
         let values = parameters.into_iter().map(value).collect::<Result<Vec<_>>>()?;
         session::bind(&mut bound, values)?;
         let parsed = ParsedStatement { text: bound.to_string(), statement: bound };
@@ -147,7 +160,11 @@ impl cairn_mysql::Session for Session {
     }
 }
 
-async fn run_and_write(session: &mut Session, parsed: &ParsedStatement, out: &mut ResultWriter<'_>) -> Result<()> {
+async fn run_and_write(
+    session: &mut Session,
+    parsed: &ParsedStatement,
+    out: &mut ResultWriter<'_>,
+) -> Result<()> {
     let outcome = async {
         let answer = session.run(parsed).await?;
         out.set_status(cairn_mysql::Session::status(session));
@@ -184,10 +201,14 @@ fn value(parameter: ParamValue) -> Result<Value> {
         ParamValue::Bytes(bytes) => Value::SingleQuotedString(
             String::from_utf8(bytes).map_err(|_| Error::invalid_value("a parameter is no UTF-8 text"))?,
         ),
-        ParamValue::Date { year, month, day } => Value::SingleQuotedString(format!("{year:04}-{month:02}-{day:02}")),
-        ParamValue::DateTime { year, month, day, hour, minute, second, micros } => Value::SingleQuotedString(format!(
-            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}"
-        )),
-        ParamValue::Time { .. } => return Err(Error::unsupported("TIME parameters are not supported: there is no TIME type")),
+        ParamValue::Date { year, month, day } => {
+            Value::SingleQuotedString(format!("{year:04}-{month:02}-{day:02}"))
+        }
+        ParamValue::DateTime { year, month, day, hour, minute, second, micros } => Value::SingleQuotedString(
+            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}"),
+        ),
+        ParamValue::Time { .. } => {
+            return Err(Error::unsupported("TIME parameters are not supported: there is no TIME type"));
+        }
     })
 }

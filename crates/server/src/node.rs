@@ -87,7 +87,8 @@ impl Node {
             spill_bytes_max: limits.spill_bytes_max,
         };
         let sessions = Arc::new(Sessions::default());
-        let system = Arc::new(System { journal: journal.clone(), sessions: Arc::clone(&sessions), addresses });
+        let system =
+            Arc::new(System { journal: journal.clone(), sessions: Arc::clone(&sessions), addresses });
         let tablets = Arc::new(Tablets { storage: Arc::clone(&storage) });
         let engine = Engine::new(&engine_options, tablets, system)?;
         Ok(Arc::new(Self {

@@ -118,7 +118,8 @@ impl Sessions {
         let entry = u32::try_from(id).ok().and_then(|id| self.open.lock().get(&id).cloned());
         let entry = entry.ok_or_else(|| Error::not_found(format!("Unknown thread id: {id}")))?;
         if by != "root" && by != entry.user {
-            let message = format!("Access denied; you need the OPERATE privilege on SYSTEM to kill thread {id}");
+            let message =
+                format!("Access denied; you need the OPERATE privilege on SYSTEM to kill thread {id}");
             return Err(Error::new(cairn_types::ErrorKind::PrivilegeDenied, message));
         }
         match query_only {

@@ -35,7 +35,12 @@ impl Rows {
     /// Adds a row; one that is too short is filled with NULL.
     pub fn push(&mut self, row: impl IntoIterator<Item = Literal>) {
         let mut row: Vec<Literal> = row.into_iter().collect();
-        debug_assert!(row.len() <= self.columns.len(), "a row of {} for {} columns", row.len(), self.columns.len());
+        debug_assert!(
+            row.len() <= self.columns.len(),
+            "a row of {} for {} columns",
+            row.len(),
+            self.columns.len()
+        );
         row.resize(self.columns.len(), Literal::Null);
         self.rows.push(row);
     }
@@ -69,7 +74,8 @@ impl Rows {
         let mut arrays = Vec::with_capacity(self.columns.len());
         for (at, (_, ty)) in self.columns.iter().enumerate() {
             let ty = arrow_type(*ty);
-            let values = self.rows.iter().map(|row| literal_scalar(row.get(at).unwrap_or(&Literal::Null), &ty));
+            let values =
+                self.rows.iter().map(|row| literal_scalar(row.get(at).unwrap_or(&Literal::Null), &ty));
             arrays.push(match self.rows.is_empty() {
                 true => arrow::array::new_empty_array(&ty),
                 false => ScalarValue::iter_to_array(values).map_err(from_datafusion)?,
@@ -149,7 +155,8 @@ mod tests {
 
     #[test]
     fn like_is_mysqls() {
-        let check = |pattern, value, expected| assert_eq!(like(pattern, value), expected, "{value} like {pattern}");
+        let check =
+            |pattern, value, expected| assert_eq!(like(pattern, value), expected, "{value} like {pattern}");
         check("a%", "Abc", true);
         check("%c", "abc", true);
         check("a_c", "abc", true);

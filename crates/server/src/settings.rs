@@ -37,7 +37,13 @@ pub struct Setting {
     pub comment: &'static str,
 }
 
-const fn long(name: &'static str, default: &'static str, min: u64, max: u64, comment: &'static str) -> Setting {
+const fn long(
+    name: &'static str,
+    default: &'static str,
+    min: u64,
+    max: u64,
+    comment: &'static str,
+) -> Setting {
     Setting { name, kind: Kind::Long(min, max), default, mutable: true, comment }
 }
 
@@ -68,8 +74,20 @@ pub const SETTINGS: &[Setting] = &[
         31_536_000,
         "Seconds that an automated cluster snapshot is kept at most; the newest is kept always; 0: no limit",
     ),
-    long("catalog_trash_expire_second", "86400", 0, 31_536_000, "Seconds that a dropped database, table or partition can be recovered"),
-    long("compaction_interval_seconds", "10", 1, 86_400, "Seconds between looks for tablets with many small rowsets"),
+    long(
+        "catalog_trash_expire_second",
+        "86400",
+        0,
+        31_536_000,
+        "Seconds that a dropped database, table or partition can be recovered",
+    ),
+    long(
+        "compaction_interval_seconds",
+        "10",
+        1,
+        86_400,
+        "Seconds between looks for tablets with many small rowsets",
+    ),
     Setting {
         name: "enable_compaction",
         kind: Kind::Bool,
@@ -79,10 +97,28 @@ pub const SETTINGS: &[Setting] = &[
     },
     long("image_interval_entries", "50000", 10, 100_000_000, "Journal entries between two images"),
     long("label_keep_max_num", "1000", 1, 1_000_000, "Finished loads whose labels are remembered"),
-    long("label_keep_max_second", "259200", 1, 31_536_000, "Seconds that a finished load's label is remembered"),
-    long("max_historical_automated_cluster_snapshot_jobs", "100", 2, 1_000_000, "Ended snapshot jobs that are listed"),
+    long(
+        "label_keep_max_second",
+        "259200",
+        1,
+        31_536_000,
+        "Seconds that a finished load's label is remembered",
+    ),
+    long(
+        "max_historical_automated_cluster_snapshot_jobs",
+        "100",
+        2,
+        1_000_000,
+        "Ended snapshot jobs that are listed",
+    ),
     fixed("run_mode", "shared_data", "Where the data lies: in storage volumes"),
-    long("vacuum_grace_seconds", "1800", 0, 31_536_000, "Seconds that a file stays after nothing was seen to reach it"),
+    long(
+        "vacuum_grace_seconds",
+        "1800",
+        0,
+        31_536_000,
+        "Seconds that a file stays after nothing was seen to reach it",
+    ),
     long("vacuum_interval_seconds", "180", 1, 86_400, "Seconds between two rounds of the vacuum"),
 ];
 
@@ -97,12 +133,14 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 /// # Errors
 /// `NotFound` for an unknown one, `Analysis` for one that cannot change or a value out of bounds.
 pub fn check(name: &str, value: &str) -> Result<(String, String)> {
-    let setting = find(name).ok_or_else(|| Error::not_found(format!("Config '{name}' does not exist or is not mutable")))?;
+    let setting = find(name)
+        .ok_or_else(|| Error::not_found(format!("Config '{name}' does not exist or is not mutable")))?;
     if !setting.mutable {
         return Err(Error::analysis(format!("Config '{name}' does not exist or is not mutable")));
     }
     let value = value.trim();
-    let bad = |what: &str| Error::analysis(format!("Config '{}' must be {what}, not '{value}'", setting.name));
+    let bad =
+        |what: &str| Error::analysis(format!("Config '{}' must be {what}, not '{value}'", setting.name));
     let kept = match setting.kind {
         Kind::Text => value.to_owned(),
         Kind::Bool => match value.to_ascii_lowercase().as_str() {
@@ -128,7 +166,9 @@ pub fn value<'a>(catalog: &'a Catalog, name: &str) -> &'a str {
 #[must_use]
 pub fn number(catalog: &Catalog, name: &str) -> u64 {
     debug_assert!(find(name).is_some_and(|s| matches!(s.kind, Kind::Long(..))), "{name} is no number");
-    value(catalog, name).parse().unwrap_or_else(|_| find(name).and_then(|s| s.default.parse().ok()).unwrap_or(0))
+    value(catalog, name)
+        .parse()
+        .unwrap_or_else(|_| find(name).and_then(|s| s.default.parse().ok()).unwrap_or(0))
 }
 
 /// The value that counts now, of a switch.
@@ -155,6 +195,9 @@ mod tests {
         assert!(check("run_mode", "shared_nothing").is_err());
         assert!(check("vacuum_grace_seconds", "-1").unwrap_err().message().contains("from 0 to"));
         assert!(check("enable_compaction", "maybe").is_err());
-        assert_eq!(check("VACUUM_grace_seconds", " 7 ").unwrap(), ("vacuum_grace_seconds".into(), "7".into()));
+        assert_eq!(
+            check("VACUUM_grace_seconds", " 7 ").unwrap(),
+            ("vacuum_grace_seconds".into(), "7".into())
+        );
     }
 }

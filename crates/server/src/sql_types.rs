@@ -17,13 +17,21 @@ pub fn sql_type(ty: &DataType) -> Result<SqlType> {
         DataType::UInt64 | DataType::Decimal256(_, 0) => SqlType::LargeInt,
         DataType::Float16 | DataType::Float32 => SqlType::Float,
         DataType::Float64 => SqlType::Double,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
-            SqlType::Decimal { precision: (*p).min(limits::DECIMAL_PRECISION_MAX), scale: u8::try_from(*s).unwrap_or(0) }
-        }
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => SqlType::Decimal {
+            precision: (*p).min(limits::DECIMAL_PRECISION_MAX),
+            scale: u8::try_from(*s).unwrap_or(0),
+        },
         DataType::Date32 | DataType::Date64 => SqlType::Date,
         DataType::Timestamp(..) => SqlType::DateTime,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => SqlType::String,
         DataType::Dictionary(_, values) => sql_type(values)?,
-        other => return Err(Error::unsupported(format!("there is no column type for values of type {other}: CAST them"))),
+        other => {
+            return Err(Error::unsupported(format!(
+                "there is no column type for values of type {other}: CAST them"
+            )));
+        }
     })
 }

@@ -7,6 +7,7 @@ use cairn_env::Env;
 use cairn_objects::{Fence, VolumeStore, layout};
 use cairn_storage::meta::Meta;
 use cairn_types::{Error, ErrorKind, Result, SnapshotId};
+use futures::FutureExt;
 use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::format::{FileSum, Marker, PartitionFiles, SegmentFile, SnapshotFiles};
@@ -167,9 +168,9 @@ impl Job<'_> {
         let mut open = Vec::new();
         let mut weight = 0;
         let all = reached(self.catalog)?;
-        let mut listed = futures::stream::iter(all)
-            .map(|one| self.files_of(one))
-            .buffered(self.options.reads_at_once.max(1));
+        // Boxed one by one: a closure over borrowed parts would keep the whole job from being sent to another thread.
+        let listed: Vec<_> = all.into_iter().map(|one| FutureExt::boxed(self.files_of(one))).collect();
+        let mut listed = futures::stream::iter(listed).buffered(self.options.reads_at_once.max(1));
         while let Some(files) = listed.try_next().await? {
             let (count, bytes) = files.totals();
             meter.add(count, bytes);

@@ -55,8 +55,8 @@ impl ErrorKind {
     pub fn mysql_code(self) -> (u16, &'static [u8; 5]) {
         use ErrorKind::*;
         match self {
-            Parse | Analysis | Unsupported | InvalidValue | DataQuality | Conflict | LabelUsed
-            | NotFound | AlreadyExists | Corrupt | Unavailable | Fenced | Internal => (1064, b"HY000"),
+            Parse | Analysis | Unsupported | InvalidValue | DataQuality | Conflict | LabelUsed | NotFound
+            | AlreadyExists | Corrupt | Unavailable | Fenced | Internal => (1064, b"HY000"),
             UnknownDatabase => (5501, b"3F000"),
             UnknownTable => (5502, b"42602"),
             DatabaseExists => (1007, b"HY000"),

@@ -18,7 +18,10 @@ pub enum SqlType {
     LargeInt,
     Float,
     Double,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Date,
     /// Microseconds, no time zone.
     DateTime,

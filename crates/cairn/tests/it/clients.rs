@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{cairn, one, python, run, snapshot, wait_for, Start};
+use crate::harness::{Start, cairn, one, python, run, snapshot, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mysqls_command_line_logs_in_and_asks() {
@@ -14,10 +14,21 @@ async fn mysqls_command_line_logs_in_and_asks() {
     run(&mut conn, "CREATE USER bob IDENTIFIED BY 'pw'").await;
     let port = server.mysql_port.to_string();
     let mysql = |args: &[&str]| {
-        let output = Command::new("mysql").args(["-h127.0.0.1", "-P", &port]).args(args).output().expect("mariadb-client is installed: scripts/test-setup");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        let output = Command::new("mysql")
+            .args(["-h127.0.0.1", "-P", &port])
+            .args(args)
+            .output()
+            .expect("mariadb-client is installed: scripts/test-setup");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        )
     };
-    let (ok, text) = mysql(&["-uroot", "-e", "SHOW DATABASES; USE information_schema; SELECT count(*) > 0 AS n FROM tables; \\s"]);
+    let (ok, text) = mysql(&[
+        "-uroot",
+        "-e",
+        "SHOW DATABASES; USE information_schema; SELECT count(*) > 0 AS n FROM tables; \\s",
+    ]);
     assert!(ok && text.contains("information_schema"), "{text}");
     let (ok, text) = mysql(&["-ubob", "-ppw", "--ssl", "-e", "SELECT current_user()"]);
     assert!(ok && text.contains("bob"), "{text}");
@@ -31,10 +42,13 @@ async fn python_clients_reflect_and_load() {
     let server = Start::default().run(&dir.path().join("data"));
     let mut conn = server.connect().await;
     run(&mut conn, "CREATE DATABASE d").await;
-    run(&mut conn, "CREATE TABLE d.t (k INT NOT NULL COMMENT 'the key', v DECIMAL(10,2), s VARCHAR(20)) DUPLICATE KEY(k) DISTRIBUTED BY HASH(k) BUCKETS 1").await;
+    let table = "CREATE TABLE d.t (k INT NOT NULL COMMENT 'the key', v DECIMAL(10,2), s VARCHAR(20)) \
+                 DUPLICATE KEY(k) DISTRIBUTED BY HASH(k) BUCKETS 1";
+    run(&mut conn, table).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py");
     let output = Command::new(python()).arg(script).arg(server.mysql_port.to_string()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("all clients passed"), "{text}");
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "3");
 }
@@ -90,13 +104,24 @@ async fn a_cluster_lives_in_s3_and_comes_back_from_it() {
     run(&mut conn, "CREATE TABLE d.t (k INT)").await;
     run(&mut conn, "INSERT INTO d.t VALUES (1), (2), (3)").await;
     let shown = crate::harness::rows(&mut conn, "DESC STORAGE VOLUME builtin_storage_volume").await;
-    assert!(!format!("{shown:?}").contains("PLANTED") && format!("{shown:?}").contains("******"), "{shown:?}");
+    assert!(
+        !format!("{shown:?}").contains("PLANTED") && format!("{shown:?}").contains("******"),
+        "{shown:?}"
+    );
     snapshot(&mut conn, "s").await;
     server.kill();
     let log = std::fs::read_to_string(dir.path().join("one.log")).unwrap();
     assert!(!log.contains("PLANTED"), "{log}");
     let two = dir.path().join("two");
-    let output = cairn(&["snapshot", "restore", "s3://bucket/cairn", "--config", config.to_str().unwrap(), "--data-dir", two.to_str().unwrap()]);
+    let output = cairn(&[
+        "snapshot",
+        "restore",
+        "s3://bucket/cairn",
+        "--config",
+        config.to_str().unwrap(),
+        "--data-dir",
+        two.to_str().unwrap(),
+    ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let server = Start { config: Some(config), ..Start::default() }.run(&two);
     let mut conn = server.connect().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cairn_env::FAILPOINTS;
 use mysql_async::prelude::*;
 
-use crate::harness::{cairn, cairn_ok, one, rows, run, Start};
+use crate::harness::{Start, cairn, cairn_ok, one, rows, run};
 
 /// Kills a server at `failpoint` while it does a bit of everything; then the state must be an allowed one.
 async fn check(failpoint: &str) {
@@ -16,8 +16,12 @@ async fn check(failpoint: &str) {
     let mut conn = server.connect().await;
     run(&mut conn, "CREATE DATABASE d").await;
     run(&mut conn, "CREATE TABLE d.t (k INT) DISTRIBUTED BY HASH(k) BUCKETS 2").await;
-    run(&mut conn, "ADMIN SET FRONTEND CONFIG (\"vacuum_grace_seconds\" = \"0\", \"vacuum_interval_seconds\" = \"1\", \
-        \"compaction_interval_seconds\" = \"1\")").await;
+    run(
+        &mut conn,
+        "ADMIN SET FRONTEND CONFIG (\"vacuum_grace_seconds\" = \"0\", \"vacuum_interval_seconds\" = \"1\", \
+        \"compaction_interval_seconds\" = \"1\")",
+    )
+    .await;
     run(&mut conn, "INSERT INTO d.t VALUES (0)").await;
     drop(conn);
     server.kill();
@@ -53,14 +57,20 @@ async fn check(failpoint: &str) {
     let server = Start::default().run(&data);
     let mut conn = server.connect().await;
     let count: usize = one(&mut conn, "SELECT count(*) FROM d.t").await.parse().unwrap();
-    assert!(count == acknowledged || count == acknowledged + 1, "{failpoint}: {count} rows, {acknowledged} acknowledged");
+    assert!(
+        count == acknowledged || count == acknowledged + 1,
+        "{failpoint}: {count} rows, {acknowledged} acknowledged"
+    );
     run(&mut conn, "INSERT INTO d.t VALUES (1000)").await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, (count + 1).to_string());
     // Whatever stands as finished is whole; whatever does not is not left over for ever.
     let start = std::time::Instant::now();
     loop {
         let jobs = "SELECT snapshot_name, state FROM information_schema.cluster_snapshot_jobs";
-        let open = rows(&mut conn, jobs).await.iter().any(|job| !["FINISHED", "DELETED", "ERROR"].contains(&job[1].as_str()));
+        let open = rows(&mut conn, jobs)
+            .await
+            .iter()
+            .any(|job| !["FINISHED", "DELETED", "ERROR"].contains(&job[1].as_str()));
         if !open {
             break;
         }
@@ -134,7 +144,12 @@ async fn damaged_files_are_named_and_never_answered_from() {
             continue;
         }
         let whole = std::fs::read(&file).unwrap();
-        for damaged in [flip(&whole, whole.len() / 3), flip(&whole, whole.len() - 5), whole[..whole.len() / 2].to_vec(), Vec::new()] {
+        for damaged in [
+            flip(&whole, whole.len() / 3),
+            flip(&whole, whole.len() - 5),
+            whole[..whole.len() / 2].to_vec(),
+            Vec::new(),
+        ] {
             std::fs::write(&file, &damaged).unwrap();
             let server = Start::default().run(&data);
             let mut conn = server.connect().await;

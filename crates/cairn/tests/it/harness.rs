@@ -78,9 +78,12 @@ impl Start {
             .filter_map(|word| word.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok()))
             .collect();
         match ports.as_slice() {
-            [mysql_port, http_port] => {
-                Ok(Server { child, data_dir: data_dir.to_owned(), mysql_port: *mysql_port, http_port: *http_port })
-            }
+            [mysql_port, http_port] => Ok(Server {
+                child,
+                data_dir: data_dir.to_owned(),
+                mysql_port: *mysql_port,
+                http_port: *http_port,
+            }),
             _ => {
                 child.wait().unwrap();
                 let text = std::fs::read_to_string(&log).unwrap();
@@ -116,11 +119,14 @@ impl Server {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut command = Command::new("curl");
-        command.args(["-sS", "--location-trusted", "-u", "root:", "-H", "Expect:100-continue", "-T"]).arg(file.path());
+        command
+            .args(["-sS", "--location-trusted", "-u", "root:", "-H", "Expect:100-continue", "-T"])
+            .arg(file.path());
         for header in headers {
             command.args(["-H", header]);
         }
-        let output = command.arg(self.http(&format!("/api/{database}/{table}/_stream_load"))).output().unwrap();
+        let output =
+            command.arg(self.http(&format!("/api/{database}/{table}/_stream_load"))).output().unwrap();
         assert!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
@@ -222,7 +228,8 @@ pub async fn wait_for(conn: &mut Conn, sql: &str, expected: &str) {
 /// Takes a snapshot and waits until it is finished.
 pub async fn snapshot(conn: &mut Conn, name: &str) {
     run(conn, &format!("CREATE SNAPSHOT {name}")).await;
-    let state = format!("SELECT state FROM information_schema.cluster_snapshot_jobs WHERE snapshot_name = '{name}'");
+    let state =
+        format!("SELECT state FROM information_schema.cluster_snapshot_jobs WHERE snapshot_name = '{name}'");
     wait_for(conn, &state, "FINISHED").await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{cairn, cairn_ok, error, one, rows, run, Start};
+use crate::harness::{Start, cairn, cairn_ok, error, one, rows, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_after_kill_and_restart() {
@@ -37,7 +37,8 @@ fn a_second_process_and_foreign_directories_are_refused() {
 
     let port = server.mysql_port.to_string();
     let other = dir.path().join("other");
-    let output = cairn(&["start", "--data-dir", other.to_str().unwrap(), "--mysql-port", &port, "--http-port", "0"]);
+    let output =
+        cairn(&["start", "--data-dir", other.to_str().unwrap(), "--mysql-port", &port, "--http-port", "0"]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && text.contains("--mysql-port"), "{text}");
     server.kill();
@@ -105,8 +106,12 @@ async fn queries_can_be_killed_and_run_out_of_time_and_memory() {
 
     run(&mut conn, "SET query_timeout = 300").await;
     run(&mut conn, "SET query_mem_limit = 1000000").await;
-    let (_, text) = error(&mut conn, "SELECT count(*) FROM (SELECT DISTINCT a.value + 1000 * b.value FROM \
-        generate_series(1, 1000) a, generate_series(1, 1000) b)").await;
+    let (_, text) = error(
+        &mut conn,
+        "SELECT count(*) FROM (SELECT DISTINCT a.value + 1000 * b.value FROM \
+        generate_series(1, 1000) a, generate_series(1, 1000) b)",
+    )
+    .await;
     assert!(text.contains("emory"), "{text}");
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::harness::{error, one, rows, run, wait_for, Server, Start};
+use crate::harness::{Server, Start, error, one, rows, run, wait_for};
 
 async fn table(server: &Server) -> mysql_async::Conn {
     let mut conn = server.connect().await;
@@ -24,8 +24,14 @@ async fn csv_is_loaded_once_by_its_label() {
     assert_eq!(answer["Status"], "Success", "{answer:#}");
     assert_eq!((&answer["NumberTotalRows"], &answer["NumberLoadedRows"]), (&2.into(), &2.into()));
     let again = server.stream_load("d.t", &headers, text);
-    assert_eq!((&again["Status"], &again["ExistingJobStatus"]), (&"Label Already Exists".into(), &"FINISHED".into()));
-    assert_eq!(rows(&mut conn, "SELECT * FROM d.t ORDER BY k").await, [["1", "a", "2024-01-01"], ["2", "NULL", "2024-01-02"]]);
+    assert_eq!(
+        (&again["Status"], &again["ExistingJobStatus"]),
+        (&"Label Already Exists".into(), &"FINISHED".into())
+    );
+    assert_eq!(
+        rows(&mut conn, "SELECT * FROM d.t ORDER BY k").await,
+        [["1", "a", "2024-01-01"], ["2", "NULL", "2024-01-02"]]
+    );
     let (_, text) = error(&mut conn, "INSERT INTO d.t WITH LABEL l1 VALUES (3, 'x', NULL)").await;
     assert!(text.contains("Label [l1] has already been used"), "{text}");
 }
@@ -58,8 +64,15 @@ async fn json_columns_and_conditions_are_honoured() {
     assert_eq!(answer["Status"], "Success", "{answer:#}");
     let headers = ["column_separator: ,", "columns: a, b, k = a * 10, v = upper(b)", "where: k > 10"];
     let answer = server.stream_load("d.t", &headers, "1,x\n2,y\n3,z\n");
-    assert_eq!((&answer["NumberLoadedRows"], &answer["NumberUnselectedRows"]), (&2.into(), &1.into()), "{answer:#}");
-    assert_eq!(rows(&mut conn, "SELECT k, v FROM d.t ORDER BY k").await, [["1", "a"], ["2", "NULL"], ["20", "Y"], ["30", "Z"]]);
+    assert_eq!(
+        (&answer["NumberLoadedRows"], &answer["NumberUnselectedRows"]),
+        (&2.into(), &1.into()),
+        "{answer:#}"
+    );
+    assert_eq!(
+        rows(&mut conn, "SELECT k, v FROM d.t ORDER BY k").await,
+        [["1", "a"], ["2", "NULL"], ["20", "Y"], ["30", "Z"]]
+    );
     let refused = server.stream_load("d.t", &["partial_update: true"], "1\n");
     assert!(refused["Message"].as_str().unwrap().contains("partial_update"), "{refused:#}");
     let unknown = server.stream_load("d.nosuch", &[], "1\n");
@@ -95,14 +108,23 @@ async fn files_are_read_and_written() {
     std::fs::create_dir(&out).unwrap();
     let path = format!("file://{}", out.display());
     run(&mut conn, "INSERT INTO d.t VALUES (1, 'a', '2024-01-01'), (2, NULL, NULL)").await;
-    run(&mut conn, &format!("INSERT INTO FILES(\"path\"=\"{path}/p/\", \"format\"=\"parquet\") SELECT * FROM d.t")).await;
-    run(&mut conn, &format!("INSERT INTO FILES(\"path\"=\"{path}/c/\", \"format\"=\"csv\", \"csv.column_separator\"=\",\") SELECT * FROM d.t")).await;
+    run(
+        &mut conn,
+        &format!("INSERT INTO FILES(\"path\"=\"{path}/p/\", \"format\"=\"parquet\") SELECT * FROM d.t"),
+    )
+    .await;
+    let csv = "\"format\"=\"csv\", \"csv.column_separator\"=\",\"";
+    run(&mut conn, &format!("INSERT INTO FILES(\"path\"=\"{path}/c/\", {csv}) SELECT * FROM d.t")).await;
     let parquet = format!("FILES(\"path\"=\"{path}/p/*\", \"format\"=\"parquet\")");
-    assert_eq!(rows(&mut conn, &format!("SELECT K, v, d FROM {parquet} ORDER BY k")).await, [["1", "a", "2024-01-01"], ["2", "NULL", "NULL"]]);
-    let csv = format!("FILES(\"path\"=\"{path}/c/*\", \"format\"=\"csv\", \"csv.column_separator\"=\",\")");
+    assert_eq!(
+        rows(&mut conn, &format!("SELECT K, v, d FROM {parquet} ORDER BY k")).await,
+        [["1", "a", "2024-01-01"], ["2", "NULL", "NULL"]]
+    );
+    let csv = format!("FILES(\"path\"=\"{path}/c/*\", {csv})");
     run(&mut conn, &format!("INSERT INTO d.t SELECT * FROM {csv}")).await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "4");
-    let (_, text) = error(&mut conn, "SELECT * FROM FILES(\"path\"=\"file:///nosuch/x\", \"format\"=\"parquet\")").await;
+    let (_, text) =
+        error(&mut conn, "SELECT * FROM FILES(\"path\"=\"file:///nosuch/x\", \"format\"=\"parquet\")").await;
     assert!(text.contains("/nosuch"), "{text}");
     let (_, text) = error(&mut conn, "SELECT * FROM FILES(\"path\"=\"file:///x\", \"format\"=\"orc\")").await;
     assert!(text.contains("orc"), "{text}");
@@ -140,7 +162,8 @@ async fn compaction_keeps_the_rows_and_the_data_version() {
     let start = std::time::Instant::now();
     loop {
         let plan = rows(&mut conn, "EXPLAIN SELECT * FROM d.t").await;
-        let segments = plan.iter().find_map(|line| line[0].trim().strip_prefix("segments=")).unwrap().to_owned();
+        let segments =
+            plan.iter().find_map(|line| line[0].trim().strip_prefix("segments=")).unwrap().to_owned();
         let count: usize = segments.split('/').next().unwrap().parse().unwrap();
         if count <= 12 {
             break;

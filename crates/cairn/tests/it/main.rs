@@ -5,7 +5,7 @@
 mod clients;
 mod faults;
 mod harness;
-mod loads;
 mod lifecycle;
+mod loads;
 mod slt;
 mod snapshots;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{cairn, cairn_ok, error, one, rows, run, snapshot, wait_for, Server, Start};
+use crate::harness::{Server, Start, cairn, cairn_ok, error, one, rows, run, snapshot, wait_for};
 
 async fn fill(server: &Server) -> mysql_async::Conn {
     let mut conn = server.connect().await;
@@ -56,7 +56,10 @@ async fn a_lost_cluster_comes_back_from_its_volume_alone() {
     let restore = Start { cluster_snapshot: Some(yaml), ..Start::default() };
     let server = restore.run(&dir.path().join("new"));
     let mut conn = server.connect().await;
-    assert_eq!(rows(&mut conn, "SELECT * FROM d.t ORDER BY k").await, [["1", "2024-01-05"], ["2", "2024-02-05"], ["3", "2024-02-06"]]);
+    assert_eq!(
+        rows(&mut conn, "SELECT * FROM d.t ORDER BY k").await,
+        [["1", "2024-01-05"], ["2", "2024-02-05"], ["3", "2024-02-06"]]
+    );
     assert_eq!(one(&mut conn, "SELECT s FROM d.v").await, "6");
     run(&mut conn, "INSERT INTO d.t VALUES (4, '2024-04-01')").await;
     assert_eq!(one(&mut conn, "SELECT s FROM d.v").await, "10");
@@ -108,12 +111,20 @@ async fn damage_is_found_before_anything_is_restored() {
         let output = cairn(&["snapshot", "verify", &storage]);
         assert!(!output.status.success(), "one flipped bit in {file} was not found");
         std::fs::remove_file(&file).unwrap();
-        let output = cairn(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("x").to_str().unwrap()]);
+        let output =
+            cairn(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("x").to_str().unwrap()]);
         assert!(!output.status.success(), "a restore without {file} succeeded");
         assert!(files_below(&dir.path().join("x")).iter().all(|f| f.ends_with("LOCK")));
         std::fs::write(&file, &whole).unwrap();
     }
-    let output = cairn_ok(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("y").to_str().unwrap(), "--dry-run"]);
+    let output = cairn_ok(&[
+        "snapshot",
+        "restore",
+        &storage,
+        "--data-dir",
+        dir.path().join("y").to_str().unwrap(),
+        "--dry-run",
+    ]);
     assert!(output.contains("dry run: nothing was changed") && !dir.path().join("y").exists(), "{output}");
 }
 
@@ -136,7 +147,12 @@ async fn vacuum_takes_what_nothing_reaches_and_nothing_else() {
     assert!(held.iter().flatten().any(|cell| cell.contains("keeps")), "{held:?}");
 
     run(&mut conn, "DROP SNAPSHOT keeps").await;
-    wait_for(&mut conn, "SELECT state FROM information_schema.cluster_snapshot_jobs WHERE snapshot_name = 'keeps'", "DELETED").await;
+    wait_for(
+        &mut conn,
+        "SELECT state FROM information_schema.cluster_snapshot_jobs WHERE snapshot_name = 'keeps'",
+        "DELETED",
+    )
+    .await;
     let start = std::time::Instant::now();
     while !files_below(&bucket).iter().all(|f| f.contains("/fence/")) {
         assert!(start.elapsed().as_secs() < 30, "left over: {:?}", files_below(&bucket));
@@ -153,7 +169,12 @@ async fn automated_snapshots_come_and_go_by_themselves() {
     run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON INTERVAL 1 SECOND").await;
     let (_, text) = error(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON").await;
     assert!(text.contains("has been turn on"), "{text}");
-    wait_for(&mut conn, "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED'", "1").await;
+    wait_for(
+        &mut conn,
+        "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED'",
+        "1",
+    )
+    .await;
     let kept = "SELECT count(*) FROM information_schema.cluster_snapshots WHERE snapshot_type = 'automated' \
                 AND snapshot_name LIKE 'automated_cluster_snapshot_%'";
     let count: usize = one(&mut conn, kept).await.parse().unwrap();
@@ -161,6 +182,11 @@ async fn automated_snapshots_come_and_go_by_themselves() {
     run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF").await;
     assert_eq!(rows(&mut conn, "ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT").await[0][0], "false");
     run(&mut conn, "CREATE SNAPSHOT PROPERTIES(\"ttl\" = \"1 SECOND\", \"comment\" = \"short\")").await;
-    wait_for(&mut conn, "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED' \
-        AND snapshot_name LIKE 'snapshot_%'", "1").await;
+    wait_for(
+        &mut conn,
+        "SELECT count(*) > 0 FROM information_schema.cluster_snapshot_jobs WHERE state = 'DELETED' \
+        AND snapshot_name LIKE 'snapshot_%'",
+        "1",
+    )
+    .await;
 }

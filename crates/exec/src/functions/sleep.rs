@@ -52,7 +52,8 @@ impl AsyncScalarUDFImpl for Sleep {
         for wait in seconds.iter().flatten() {
             tokio::time::sleep(Duration::from_secs_f64(wait.clamp(0.0, SECONDS_MAX))).await;
         }
-        let slept: BooleanArray = (0..seconds.len()).map(|row| seconds.is_valid(row).then_some(true)).collect();
+        let slept: BooleanArray =
+            (0..seconds.len()).map(|row| seconds.is_valid(row).then_some(true)).collect();
         Ok(ColumnarValue::Array(Arc::new(slept)))
     }
 }

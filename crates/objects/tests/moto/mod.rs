@@ -65,7 +65,8 @@ impl Moto {
         // moto takes any credentials, but wants to see that there are some.
         let request = format!(
             "PUT /{name} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n"
+             Authorization: AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20200101/us-east-1/s3/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).expect("a request");
         let mut answer = String::new();

@@ -18,7 +18,9 @@ use cairn_types::{Error, Result};
 pub fn database_name(name: &DatabaseName) -> Result<&str> {
     match name.catalog.as_deref() {
         None | Some(DEFAULT_CATALOG) => Ok(&name.name),
-        Some(other) => Err(Error::analysis(format!("Unknown catalog '{other}': there is only {DEFAULT_CATALOG}"))),
+        Some(other) => {
+            Err(Error::analysis(format!("Unknown catalog '{other}': there is only {DEFAULT_CATALOG}")))
+        }
     }
 }
 

@@ -26,11 +26,13 @@ fn columns(exprs: &[Expr], schema: &Schema) -> Result<Vec<usize>> {
 
 fn column(expr: &Expr, schema: &Schema) -> Result<usize> {
     let Expr::Identifier(name) = expr else {
-        return Err(Error::unsupported(format!("PARTITION BY {expr} is not supported: name columns or use date_trunc()")));
+        return Err(Error::unsupported(format!(
+            "PARTITION BY {expr} is not supported: name columns or use date_trunc()"
+        )));
     };
-    let at = schema.position(&name.value).ok_or_else(|| {
-        Error::analysis(format!("Partition column '{}' does not exist", name.value))
-    })?;
+    let at = schema
+        .position(&name.value)
+        .ok_or_else(|| Error::analysis(format!("Partition column '{}' does not exist", name.value)))?;
     match schema.columns.get(at).map(|c| c.ty) {
         Some(ty) if ty.is_float() || matches!(ty, SqlType::Decimal { .. }) => {
             Err(Error::analysis(format!("Column '{}' of type {ty} cannot be a partition column", name.value)))
@@ -68,10 +70,15 @@ fn time_function(expr: &Expr, schema: &Schema) -> Result<Partitioning> {
         .collect();
     let name = function.name.to_string().to_ascii_lowercase();
     let (column_expr, unit, step) = match (name.as_str(), args.as_slice()) {
-        ("date_trunc", [unit, column]) => (*column, TimeUnit::parse(&string(unit).ok_or_else(unsupported)?)?, 1),
+        ("date_trunc", [unit, column]) => {
+            (*column, TimeUnit::parse(&string(unit).ok_or_else(unsupported)?)?, 1)
+        }
         ("time_slice", [column, Expr::Interval(interval)]) => {
             let unit = interval.leading_field.as_ref().ok_or_else(unsupported)?.to_string();
-            let step = string(&interval.value).and_then(|s| s.parse().ok()).filter(|n| *n > 0).ok_or_else(unsupported)?;
+            let step = string(&interval.value)
+                .and_then(|s| s.parse().ok())
+                .filter(|n| *n > 0)
+                .ok_or_else(unsupported)?;
             (*column, TimeUnit::parse(&unit)?, step)
         }
         _ => return Err(unsupported()),
@@ -119,9 +126,17 @@ pub fn specs(
             }
             (PartitionDef::List(list), Partitioning::List { .. } | Partitioning::Values { .. }) => {
                 let keys = list.values.iter().map(|row| key(row, &types)).collect::<Result<_>>()?;
-                specs.push(PartitionSpec { name: list.name.clone(), bounds: Bounds::List { keys }, buckets: None });
+                specs.push(PartitionSpec {
+                    name: list.name.clone(),
+                    bounds: Bounds::List { keys },
+                    buckets: None,
+                });
             }
-            _ => return Err(Error::analysis("the partition definition does not fit the table's PARTITION BY clause")),
+            _ => {
+                return Err(Error::analysis(
+                    "the partition definition does not fit the table's PARTITION BY clause",
+                ));
+            }
         }
     }
     Ok(specs)
@@ -158,7 +173,11 @@ fn range_end(values: &[BoundValue], types: &[SqlType]) -> Result<Option<Vec<Lite
 
 fn key(values: &[BoundValue], types: &[SqlType]) -> Result<Vec<Literal>> {
     if values.len() > types.len() {
-        return Err(Error::analysis(format!("{} values for {} partition columns", values.len(), types.len())));
+        return Err(Error::analysis(format!(
+            "{} values for {} partition columns",
+            values.len(),
+            types.len()
+        )));
     }
     let literal = |(value, ty): (&BoundValue, &SqlType)| match value {
         BoundValue::Text(text) => Literal::parse(text, *ty),
@@ -185,7 +204,9 @@ fn series(series: &ast::RangeSeries, types: &[SqlType]) -> Result<Vec<PartitionS
 
 fn integer_series(start: &Literal, end: &Literal, every: u64) -> Result<Vec<PartitionSpec>> {
     let (Literal::Int(start), Literal::Int(end)) = (start, end) else {
-        return Err(Error::analysis("EVERY (n) needs an integer partition column; for dates write INTERVAL n unit"));
+        return Err(Error::analysis(
+            "EVERY (n) needs an integer partition column; for dates write INTERVAL n unit",
+        ));
     };
     let every = i128::from(every.max(1));
     if (end - start) / every >= limits::PARTITIONS_PER_LOAD_MAX as i128 {
@@ -195,7 +216,8 @@ fn integer_series(start: &Literal, end: &Literal, every: u64) -> Result<Vec<Part
     let mut at = *start;
     while at < *end {
         let next = (at + every).min(*end);
-        let bounds = Bounds::Range { lower: Some(vec![Literal::Int(at)]), upper: Some(vec![Literal::Int(next)]) };
+        let bounds =
+            Bounds::Range { lower: Some(vec![Literal::Int(at)]), upper: Some(vec![Literal::Int(next)]) };
         specs.push(PartitionSpec { name: format!("p{at}"), bounds, buckets: None });
         at = next;
     }

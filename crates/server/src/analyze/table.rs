@@ -31,7 +31,12 @@ const ACCEPTED_PROPERTIES: &[&str] = &[
 ///
 /// # Errors
 /// `Analysis` for what has no meaning, `Unsupported` for what Cairn does not have, by name.
-pub fn specification(db: DbId, name: &str, columns: &[ColumnDef], clauses: &TableClauses) -> Result<TableSpec> {
+pub fn specification(
+    db: DbId,
+    name: &str,
+    columns: &[ColumnDef],
+    clauses: &TableClauses,
+) -> Result<TableSpec> {
     check_clauses(clauses)?;
     let schema = schema(columns, clauses)?;
     let partitioning = match &clauses.partition_by {
@@ -68,7 +73,9 @@ fn check_clauses(clauses: &TableClauses) -> Result<()> {
     }
     if let Some(key) = clauses.key.as_ref().filter(|k| k.model != KeyModel::Duplicate) {
         let model = format!("{:?}", key.model).to_uppercase();
-        return Err(Error::unsupported(format!("{model} KEY tables are not supported yet: use DUPLICATE KEY")));
+        return Err(Error::unsupported(format!(
+            "{model} KEY tables are not supported yet: use DUPLICATE KEY"
+        )));
     }
     if !clauses.rollups.is_empty() {
         return Err(Error::unsupported("ROLLUP is not supported"));
@@ -103,12 +110,17 @@ fn schema(definitions: &[ColumnDef], clauses: &TableClauses) -> Result<Schema> {
             return Err(Error::analysis(format!("Key column '{name}' does not exist")));
         };
         if position != at {
-            return Err(Error::analysis("Key columns must be the first few columns of the schema, in the same order"));
+            return Err(Error::analysis(
+                "Key columns must be the first few columns of the schema, in the same order",
+            ));
         }
     }
     for column in columns.iter_mut().take(key_count) {
         if column.ty.is_float() {
-            return Err(Error::analysis(format!("Invalid data type of key column '{}': '{}'", column.name, column.ty)));
+            return Err(Error::analysis(format!(
+                "Invalid data type of key column '{}': '{}'",
+                column.name, column.ty
+            )));
         }
         column.key = true;
     }
@@ -143,7 +155,9 @@ fn column(definition: &ColumnDef) -> Result<Column> {
         Some(DefaultValue::CurrentTimestamp) if definition.ty == SqlType::DateTime => {
             Some(ColumnDefault::CurrentTimestamp)
         }
-        Some(DefaultValue::CurrentTimestamp) => return refuse("DEFAULT CURRENT_TIMESTAMP on another type than DATETIME"),
+        Some(DefaultValue::CurrentTimestamp) => {
+            return refuse("DEFAULT CURRENT_TIMESTAMP on another type than DATETIME");
+        }
         Some(DefaultValue::Text(text)) => {
             Literal::parse(text, definition.ty)
                 .map_err(|e| Error::analysis(format!("Invalid default value for '{name}': {e}")))?;
@@ -166,7 +180,10 @@ fn distribution(clauses: &TableClauses, schema: &Schema) -> Result<Distribution>
             let columns = positions(names, schema, "DISTRIBUTED BY HASH")?;
             let float = columns.iter().filter_map(|at| schema.columns.get(*at)).find(|c| c.ty.is_float());
             match float {
-                Some(c) => Err(Error::analysis(format!("{} column '{}' can not be distribution column", c.ty, c.name))),
+                Some(c) => Err(Error::analysis(format!(
+                    "{} column '{}' can not be distribution column",
+                    c.ty, c.name
+                ))),
                 None => Ok(Distribution::Hash { columns, buckets }),
             }
         }
@@ -175,7 +192,9 @@ fn distribution(clauses: &TableClauses, schema: &Schema) -> Result<Distribution>
 
 fn positions(names: &[String], schema: &Schema, clause: &str) -> Result<Vec<usize>> {
     let position = |name: &String| {
-        schema.position(name).ok_or_else(|| Error::analysis(format!("{clause} column '{name}' does not exist")))
+        schema
+            .position(name)
+            .ok_or_else(|| Error::analysis(format!("{clause} column '{name}' does not exist")))
     };
     names.iter().map(position).collect()
 }

@@ -28,7 +28,11 @@ pub(super) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
 }
 
 /// One look at every partition; `false`: the node must stop.
-async fn round(node: &Arc<Node>, seen: &mut HashMap<PartitionId, String>, shutdown: &CancellationToken) -> bool {
+async fn round(
+    node: &Arc<Node>,
+    seen: &mut HashMap<PartitionId, String>,
+    shutdown: &CancellationToken,
+) -> bool {
     let catalog = node.catalog();
     let visible = catalog.partitions().filter(|p| catalog.dropped(p).is_none());
     let changed: Vec<(PartitionId, String)> = visible

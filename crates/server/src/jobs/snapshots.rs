@@ -71,17 +71,19 @@ pub async fn start(node: &Arc<Node>, spec: SnapshotSpec) -> Result<()> {
     let node = Arc::clone(node);
     let env = node.env.clone();
     env.failpoint("snapshot.after_command")?;
-    drop(env.spawn("snapshot job", async move { drive(&node, id, &applied.catalog).await }));
+    drop(env.spawn("snapshot job", drive(node, id, applied.catalog)));
     Ok(())
 }
 
-async fn drive(node: &Arc<Node>, id: SnapshotId, catalog: &Arc<Catalog>) {
+async fn drive(node: Arc<Node>, id: SnapshotId, catalog: Arc<Catalog>) {
     let volumes = |volume: &cairn_catalog::Volume| node.storage.volumes.open(volume);
     let meta = node.meta.as_ref();
-    let taken = take(&node.env, meta, &volumes, catalog, id, TakeOptions::default(), &|_| {}).await;
+    let taken = take(&node.env, meta, &volumes, &catalog, id, TakeOptions::default(), &|_| {}).await;
     node.metrics.snapshot(taken.is_ok());
     match taken {
-        Ok(marker) => tracing::info!(name = %marker.name, index = marker.index, files = marker.files, "snapshot finished"),
+        Ok(marker) => {
+            tracing::info!(name = %marker.name, index = marker.index, files = marker.files, "snapshot finished")
+        }
         Err(error) => tracing::warn!(%error, "snapshot failed"),
     }
     node.jobs.running.lock().remove(&id);

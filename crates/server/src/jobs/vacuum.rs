@@ -89,8 +89,10 @@ pub async fn rows(node: &Arc<Node>) -> Result<Rows> {
     for ((location, folder), found) in &report.folders {
         let database = catalog.database(folder.db).map_or_else(|| folder.db.to_string(), |d| d.name.clone());
         let table = catalog.table(folder.table).map_or_else(|| folder.table.to_string(), |t| t.name.clone());
-        let held: Vec<String> = found.held.iter().map(|(who, amount)| format!("{who}: {} files", amount.files)).collect();
-        let mut problems: Vec<String> = found.unknown.iter().map(|file| format!("unknown file {file}")).collect();
+        let held: Vec<String> =
+            found.held.iter().map(|(who, amount)| format!("{who}: {} files", amount.files)).collect();
+        let mut problems: Vec<String> =
+            found.unknown.iter().map(|file| format!("unknown file {file}")).collect();
         problems.extend(found.problem.clone());
         rows.push([
             text(location),

@@ -93,7 +93,8 @@ impl Shape {
         };
         let unselected = (before - batch.num_rows()) as u64;
         let bad_value = if self.strict { BadValue::Reject } else { BadValue::Null };
-        let (batch, tally) = convert(&batch, &self.schema, &ConvertOptions { bad_value, ..ConvertOptions::default() })?;
+        let (batch, tally) =
+            convert(&batch, &self.schema, &ConvertOptions { bad_value, ..ConvertOptions::default() })?;
         Ok(Shaped { batch, unselected, rejected: tally.rejected })
     }
 
@@ -124,7 +125,13 @@ fn typed(column: &Column, strict: bool) -> Target {
         Some(ColumnDefault::Text(text)) => Some(text.clone()),
         _ => None,
     };
-    Target::Typed(TypedTarget { name: column.name.to_lowercase(), ty: column.ty, nullable: column.nullable, strict, when_missing })
+    Target::Typed(TypedTarget {
+        name: column.name.to_lowercase(),
+        ty: column.ty,
+        nullable: column.nullable,
+        strict,
+        when_missing,
+    })
 }
 
 /// `SELECT <each column of the table> FROM __load WHERE …`; `None` when there is nothing to compute or leave out.
@@ -144,15 +151,21 @@ fn query(
         match expression {
             Some(expression) => {
                 // Read alone first: an expression must not reach beyond its own place in the query.
-                cairn_sql::parse_expression(expression).map_err(|e| e.context(format!("columns header, '{}'", column.name)))?;
+                cairn_sql::parse_expression(expression)
+                    .map_err(|e| e.context(format!("columns header, '{}'", column.name)))?;
                 Ok(format!("({expression}) AS {name}"))
             }
             None if given.iter().any(|g| column.name.eq_ignore_ascii_case(g)) => Ok(name),
             None => match &column.default {
-                Some(ColumnDefault::Text(text)) => Ok(format!("'{}' AS {name}", text.replace('\\', "\\\\").replace('\'', "''"))),
+                Some(ColumnDefault::Text(text)) => {
+                    Ok(format!("'{}' AS {name}", text.replace('\\', "\\\\").replace('\'', "''")))
+                }
                 Some(ColumnDefault::CurrentTimestamp) => Ok(format!("now() AS {name}")),
                 Some(ColumnDefault::Null) | None if column.nullable => Ok(format!("NULL AS {name}")),
-                _ => Err(Error::analysis(format!("Column '{}' has no default value and is not in the columns header", column.name))),
+                _ => Err(Error::analysis(format!(
+                    "Column '{}' has no default value and is not in the columns header",
+                    column.name
+                ))),
             },
         }
     };

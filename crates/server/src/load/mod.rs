@@ -38,14 +38,21 @@ struct Counts {
 }
 
 /// Runs one load to its end.
-pub async fn stream_load(node: &Arc<Node>, user: &str, request: StreamLoadRequest, body: LoadBody) -> LoadOutcome {
+pub async fn stream_load(
+    node: &Arc<Node>,
+    user: &str,
+    request: StreamLoadRequest,
+    body: LoadBody,
+) -> LoadOutcome {
     let total = node.env.stopwatch();
-    let mut load = Load { node, user, request: &request, times: Times::default(), counts: Counts::default(), bytes: 0 };
+    let mut load =
+        Load { node, user, request: &request, times: Times::default(), counts: Counts::default(), bytes: 0 };
     let limit = Duration::from_secs(request.timeout_seconds.into());
     let outcome = match tokio::time::timeout(limit, load.run(body)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let message = format!("the load took longer than its timeout of {} seconds", request.timeout_seconds);
+            let message =
+                format!("the load took longer than its timeout of {} seconds", request.timeout_seconds);
             load.abort_open(&message).await;
             Err(Error::new(ErrorKind::Timeout, message))
         }
@@ -103,7 +110,11 @@ impl Load<'_> {
             Some(names) => Some(partition_ids(olap, &table.name, names)?),
             None => None,
         };
-        Ok(LoadOptions { memory_bytes_max: self.node.limits.load_bytes_max, only, unroutable: Unroutable::Skip })
+        Ok(LoadOptions {
+            memory_bytes_max: self.node.limits.load_bytes_max,
+            only,
+            unroutable: Unroutable::Skip,
+        })
     }
 
     async fn load(
@@ -140,12 +151,14 @@ impl Load<'_> {
         let outcome = async {
             while let Some(batch) = rows.next().await? {
                 let before = batch.num_rows() as u64;
-                let shaped = shape.apply(self.node, catalog, self.user, &self.request.database, batch).await?;
+                let shaped =
+                    shape.apply(self.node, catalog, self.user, &self.request.database, batch).await?;
                 let kept = shaped.batch.num_rows() as u64;
                 self.counts.unselected += shaped.unselected;
                 self.counts.filtered += before - shaped.unselected - kept;
                 self.keep_rejected(shaped.rejected);
-                let columns: Vec<String> = shaped.batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+                let columns: Vec<String> =
+                    shaped.batch.schema().fields().iter().map(|f| f.name().clone()).collect();
                 let copy = shaped.batch.clone();
                 for row in writer.write(shaped.batch).await? {
                     self.counts.filtered += 1;
@@ -174,7 +187,9 @@ impl Load<'_> {
     #[allow(clippy::cast_precision_loss, reason = "a ratio")]
     fn check_quality(&self) -> Result<()> {
         let selected = self.counts.total.saturating_sub(self.counts.unselected);
-        if self.counts.filtered == 0 || self.counts.filtered as f64 <= self.request.max_filter_ratio * selected as f64 {
+        if self.counts.filtered == 0
+            || self.counts.filtered as f64 <= self.request.max_filter_ratio * selected as f64
+        {
             return Ok(());
         }
         Err(Error::new(ErrorKind::DataQuality, "too many filtered rows"))
@@ -208,7 +223,9 @@ impl Load<'_> {
     async fn abort_open(&self, reason: &str) {
         let catalog = self.node.catalog();
         let Some(db) = catalog.database_named(&self.request.database) else { return };
-        if let Some(txn) = catalog.txn_labelled(db.id, &self.request.label).filter(|t| t.state == TxnState::Prepare) {
+        if let Some(txn) =
+            catalog.txn_labelled(db.id, &self.request.label).filter(|t| t.state == TxnState::Prepare)
+        {
             self.abort(txn.id, reason).await;
         }
     }

@@ -36,12 +36,22 @@ pub(super) struct Rows {
 }
 
 enum Format {
-    Csv { cutter: Box<CsvCutter>, parser: Arc<CsvParser>, parsing: VecDeque<JoinHandle<Parsed>>, at_once: usize },
+    Csv {
+        cutter: Box<CsvCutter>,
+        parser: Arc<CsvParser>,
+        parsing: VecDeque<JoinHandle<Parsed>>,
+        at_once: usize,
+    },
     Json(Box<JsonReader>),
 }
 
 impl Rows {
-    pub(super) fn new(node: &Arc<Node>, request: &StreamLoadRequest, shape: &Shape, body: LoadBody) -> Result<Self> {
+    pub(super) fn new(
+        node: &Arc<Node>,
+        request: &StreamLoadRequest,
+        shape: &Shape,
+        body: LoadBody,
+    ) -> Result<Self> {
         let options = BatchOptions { batch_rows: BATCH_ROWS, ..BatchOptions::default() };
         let targets = shape.targets.clone();
         let (format, tally) = match &request.format {
@@ -110,7 +120,8 @@ impl Rows {
             return Ok(false);
         }
         let Some(oldest) = parsing.pop_front() else { return Ok(false) };
-        let (batches, tally) = oldest.await.map_err(|e| Error::internal(format!("a parser stopped: {e}")))??;
+        let (batches, tally) =
+            oldest.await.map_err(|e| Error::internal(format!("a parser stopped: {e}")))??;
         self.tally.absorb(tally);
         self.ready.extend(batches);
         Ok(true)

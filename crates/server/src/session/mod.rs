@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use cairn_catalog::Catalog;
 use cairn_exec::QueryContext;
-use cairn_sql::ast::{DatabaseName, Execute, Hint, Kill, KillTarget, SetItem, SetValue, Statement, VariableScope};
+use cairn_sql::ast::{
+    DatabaseName, Execute, Hint, Kill, KillTarget, SetItem, SetValue, Statement, VariableScope,
+};
 use cairn_sql::{ParsedStatement, parse_statements};
 use cairn_types::{Error, Result};
 use sqlparser::ast::{Expr, Value};
@@ -80,9 +82,9 @@ impl Session {
     /// Whatever the statement meets.
     pub async fn run(&mut self, parsed: &ParsedStatement) -> Result<Answer> {
         self.begin_activity(&parsed.statement);
-        let timer = self.node.metrics.statement();
+        let timer = self.node.env.stopwatch();
         let outcome = statement::run(self, parsed).await;
-        timer.finish(outcome.is_ok());
+        self.node.metrics.statement(timer.elapsed(), outcome.is_ok());
         if let Err(error) = &outcome {
             tracing::info!(user = %self.user, statement = %cut(&parsed.statement.to_string()), %error, "statement failed");
         }
@@ -103,7 +105,11 @@ impl Session {
     /// Marks that nothing runs.
     pub(crate) fn end_activity(&self) {
         let since_ms = self.node.env.now_ms();
-        self.guard.entry.set_activity(Activity { database: self.database.clone(), since_ms, ..Activity::default() });
+        self.guard.entry.set_activity(Activity {
+            database: self.database.clone(),
+            since_ms,
+            ..Activity::default()
+        });
     }
 
     /// What a query of this session is planned on, with `hints` on top of the session's variables.
@@ -156,7 +162,8 @@ impl Session {
                     self.variables.set_user(name, value);
                 }
                 SetItem::Names { charset, .. } | SetItem::CharacterSet(charset) => {
-                    for name in ["character_set_client", "character_set_connection", "character_set_results"] {
+                    for name in ["character_set_client", "character_set_connection", "character_set_results"]
+                    {
                         self.variables.set(name, charset.as_deref())?;
                     }
                 }
@@ -190,7 +197,9 @@ impl Session {
                 let (name, value) = variables::global(name, &value)?;
                 self.node.propose(cairn_catalog::Command::Set { name, value }).await.map(|_| ())
             }
-            (VariableScope::Global, None) => Err(Error::unsupported("SET GLOBAL … = DEFAULT is not supported: name the value")),
+            (VariableScope::Global, None) => {
+                Err(Error::unsupported("SET GLOBAL … = DEFAULT is not supported: name the value"))
+            }
         }
     }
 
@@ -239,7 +248,8 @@ impl Session {
     /// `NotFound` for an unknown name; `Analysis` for a wrong number of values.
     pub fn bound(&self, execute: &Execute) -> Result<ParsedStatement> {
         let text = self.named.get(&execute.name.to_lowercase());
-        let text = text.ok_or_else(|| Error::not_found(format!("Unknown prepared statement '{}'", execute.name)))?;
+        let text =
+            text.ok_or_else(|| Error::not_found(format!("Unknown prepared statement '{}'", execute.name)))?;
         let mut parsed = single_statement(text)?;
         let value = |name: &String| self.variables.user(name).cloned().unwrap_or(Value::Null);
         let values = execute.using.iter().map(value).collect::<Vec<_>>();

@@ -90,7 +90,8 @@ impl Variables {
     #[must_use]
     pub fn get(&self, catalog: &Catalog, name: &str) -> Option<String> {
         let (_, _, default) = VARIABLES.iter().find(|(n, ..)| *n == name)?;
-        let value = self.set.get(name).cloned().or_else(|| catalog.setting(&global_key(name)).map(str::to_owned));
+        let value =
+            self.set.get(name).cloned().or_else(|| catalog.setting(&global_key(name)).map(str::to_owned));
         Some(value.unwrap_or_else(|| (*default).to_owned()))
     }
 
@@ -133,7 +134,10 @@ impl Variables {
     pub fn list(&self, catalog: &Catalog, global: bool) -> Vec<(&'static str, String)> {
         let nothing_set = Self::default();
         let from = if global { &nothing_set } else { self };
-        VARIABLES.iter().map(|(name, kind, _)| (*name, shown(*kind, from.get(catalog, name).unwrap_or_default()))).collect()
+        VARIABLES
+            .iter()
+            .map(|(name, kind, _)| (*name, shown(*kind, from.get(catalog, name).unwrap_or_default())))
+            .collect()
     }
 }
 
@@ -148,7 +152,9 @@ fn shown(kind: Kind, value: String) -> String {
 
 fn check_known(name: &str) -> Result<Kind> {
     let found = VARIABLES.iter().find(|(n, ..)| *n == name);
-    found.map(|(_, kind, _)| *kind).ok_or_else(|| Error::analysis(format!("Unknown system variable '{name}'")))
+    found
+        .map(|(_, kind, _)| *kind)
+        .ok_or_else(|| Error::analysis(format!("Unknown system variable '{name}'")))
 }
 
 /// Checks a value and brings it into the form in which it is kept.

@@ -37,7 +37,9 @@ async fn change(session: &Session, statement: &Admin) -> Result<()> {
             jobs::settings_changed(&session.node);
             Ok(())
         }
-        Admin::AutomatedSnapshotOn { interval, volume } => automated_on(session, interval.as_ref(), volume.as_ref()).await,
+        Admin::AutomatedSnapshotOn { interval, volume } => {
+            automated_on(session, interval.as_ref(), volume.as_ref()).await
+        }
         Admin::AutomatedSnapshotOff => {
             policy(session)?;
             session.node.propose(Command::SetSnapshotPolicy { policy: None }).await?;
@@ -56,7 +58,10 @@ async fn change(session: &Session, statement: &Admin) -> Result<()> {
 
 fn policy(session: &Session) -> Result<SnapshotPolicy> {
     let catalog = session.catalog();
-    catalog.snapshot_policy().cloned().ok_or_else(|| Error::analysis("Automated snapshot has not been turn on"))
+    catalog
+        .snapshot_policy()
+        .cloned()
+        .ok_or_else(|| Error::analysis("Automated snapshot has not been turn on"))
 }
 
 async fn automated_on(
@@ -103,7 +108,12 @@ pub async fn create_snapshot(session: &Session, statement: &CreateSnapshot) -> R
             "ttl" => spec.ttl_ms = Some(duration_ms(&property.value)?),
             "comment" => spec.comment.clone_from(&property.value),
             "storage_volume" => spec.volume = Some(volume_id(session, &property.value)?),
-            _ => return Err(Error::unsupported(format!("snapshot property \"{}\" is not supported", property.key))),
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "snapshot property \"{}\" is not supported",
+                    property.key
+                )));
+            }
         }
     }
     jobs::start_snapshot(&session.node, spec).await?;
@@ -126,7 +136,11 @@ pub async fn drop_snapshot(session: &Session, statement: &DropSnapshot) -> Resul
 
 /// `7 DAY`, `12 HOURS`, `30m`, or seconds.
 fn duration_ms(text: &str) -> Result<u64> {
-    let bad = || Error::analysis(format!("Invalid ttl '{text}': write a number and SECOND, MINUTE, HOUR, DAY or WEEK, like '7 DAY'"));
+    let bad = || {
+        Error::analysis(format!(
+            "Invalid ttl '{text}': write a number and SECOND, MINUTE, HOUR, DAY or WEEK, like '7 DAY'"
+        ))
+    };
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at_checked(end).ok_or_else(bad)?;
@@ -193,7 +207,9 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        let check = |text, seconds: Option<u64>| assert_eq!(duration_ms(text).ok(), seconds.map(|s| s * 1_000), "{text}");
+        let check = |text, seconds: Option<u64>| {
+            assert_eq!(duration_ms(text).ok(), seconds.map(|s| s * 1_000), "{text}")
+        };
         check("7 DAY", Some(604_800));
         check("90", Some(90));
         check("2 hours", Some(7_200));

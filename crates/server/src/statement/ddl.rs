@@ -6,7 +6,8 @@ use cairn_catalog::{Bounds, Catalog, Command, PartitionSpec, Partitioning, Reply
 use cairn_ingest::DISPLAY_NAME;
 use cairn_sql::ast::{
     AlterOp, AlterTable, AlterView, AnalyzeTable, CreateDatabase, CreateTable, CreateTableLike, CreateView,
-    DropDatabase, DropTable, DropView, PartitionDef, Recover, RecoverTarget, TableName, TruncateTable, ViewColumn,
+    DropDatabase, DropTable, DropView, PartitionDef, Recover, RecoverTarget, TableName, TruncateTable,
+    ViewColumn,
 };
 use cairn_types::{Column, Error, ErrorKind, Result, Schema, SqlType, TableId, limits};
 use sqlparser::ast::Query;
@@ -50,11 +51,15 @@ pub async fn drop_database(session: &mut Session, statement: &DropDatabase) -> R
 /// When it is not in the recycle bin, or the name is in use.
 pub async fn recover(session: &Session, statement: &Recover) -> Result<Answer> {
     if let Some(name) = &statement.new_name {
-        return Err(Error::unsupported(format!("RECOVER … AS {name} is not supported yet: rename what is in the way")));
+        return Err(Error::unsupported(format!(
+            "RECOVER … AS {name} is not supported yet: rename what is in the way"
+        )));
     }
     let catalog = session.catalog();
     let command = match &statement.target {
-        RecoverTarget::Database(name) => Command::RecoverDatabase { name: analyze::database_name(name)?.to_owned() },
+        RecoverTarget::Database(name) => {
+            Command::RecoverDatabase { name: analyze::database_name(name)?.to_owned() }
+        }
         RecoverTarget::Table(name) => {
             let (database, table) = analyze::table_name(name, &session.database)?;
             let db = analyze::find_database(&catalog, database)?.id;
@@ -78,7 +83,10 @@ pub async fn create_table(session: &Session, statement: &CreateTable) -> Result<
         return Err(Error::unsupported("TEMPORARY and EXTERNAL tables are not supported"));
     }
     if let Some(index) = statement.indexes.first() {
-        return Err(Error::unsupported(format!("INDEX {} is not supported: segments have zone maps and bloom filters", index.name)));
+        return Err(Error::unsupported(format!(
+            "INDEX {} is not supported: segments have zone maps and bloom filters",
+            index.name
+        )));
     }
     let catalog = session.catalog();
     let (database, name) = analyze::table_name(&statement.name, &session.database)?;
@@ -92,7 +100,9 @@ pub async fn create_table(session: &Session, statement: &CreateTable) -> Result<
         return Ok(Answer::done());
     };
     if !statement.columns.is_empty() {
-        return Err(Error::unsupported("CREATE TABLE … AS with column types is not supported: name columns only"));
+        return Err(Error::unsupported(
+            "CREATE TABLE … AS with column types is not supported: name columns only",
+        ));
     }
     let columns = query_columns(session, &source.query, &source.column_names).await?;
     let spec = table::specification(db, name, &columns, &statement.clauses)?;
@@ -120,11 +130,19 @@ async fn create(session: &Session, catalog: &Catalog, mut spec: TableSpec) -> Re
 }
 
 /// The columns that a query gives, as column definitions.
-async fn query_columns(session: &Session, source: &Query, names: &[String]) -> Result<Vec<cairn_sql::ast::ColumnDef>> {
+async fn query_columns(
+    session: &Session,
+    source: &Query,
+    names: &[String],
+) -> Result<Vec<cairn_sql::ast::ColumnDef>> {
     let planned = query::plan(session, source, &[]).await?.planned;
     let schema = planned.schema();
     if !names.is_empty() && names.len() != schema.fields().len() {
-        return Err(Error::analysis(format!("{} column names for {} columns", names.len(), schema.fields().len())));
+        return Err(Error::analysis(format!(
+            "{} column names for {} columns",
+            names.len(),
+            schema.fields().len()
+        )));
     }
     let given = |at: usize| names.get(at).or_else(|| planned.names.get(at)).cloned().unwrap_or_default();
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
@@ -170,11 +188,12 @@ pub async fn create_table_like(session: &Session, statement: &CreateTableLike) -
     let Some(olap) = like.olap() else {
         return Err(Error::analysis(format!("'{}' is a view, not a table", like.name)));
     };
-    let partitions = catalog.partitions_of(olap).filter(|_| !olap.partitioning.is_automatic()).map(|p| PartitionSpec {
-        name: if p.bounds == Bounds::All { name.to_owned() } else { p.name.clone() },
-        bounds: p.bounds.clone(),
-        buckets: Some(p.buckets),
-    });
+    let partitions =
+        catalog.partitions_of(olap).filter(|_| !olap.partitioning.is_automatic()).map(|p| PartitionSpec {
+            name: if p.bounds == Bounds::All { name.to_owned() } else { p.name.clone() },
+            bounds: p.bounds.clone(),
+            buckets: Some(p.buckets),
+        });
     let spec = TableSpec {
         db,
         name: name.to_owned(),
@@ -210,7 +229,9 @@ fn alter_command(catalog: &Catalog, table: &Table, op: &AlterOp) -> Result<Optio
     let temporary = || Err(Error::unsupported("temporary partitions are not supported"));
     let id = table.id;
     Ok(Some(match op {
-        AlterOp::AddPartition { temporary: true, .. } | AlterOp::DropPartition { temporary: true, .. } => return temporary(),
+        AlterOp::AddPartition { temporary: true, .. } | AlterOp::DropPartition { temporary: true, .. } => {
+            return temporary();
+        }
         AlterOp::AddPartition { partition, distribution, .. } => {
             add_partitions(catalog, table, partition, distribution.as_ref().and_then(|d| d.buckets))?
         }
@@ -229,7 +250,9 @@ fn alter_command(catalog: &Catalog, table: &Table, op: &AlterOp) -> Result<Optio
             let other = catalog.table_named(table.db, other).ok_or_else(|| Error::unknown_table(other))?;
             Command::SwapTables { left: id, right: other.id }
         }
-        AlterOp::SetProperties(_) => return Err(Error::unsupported("ALTER TABLE … SET (…) has no property that can change yet")),
+        AlterOp::SetProperties(_) => {
+            return Err(Error::unsupported("ALTER TABLE … SET (…) has no property that can change yet"));
+        }
         AlterOp::RenameColumn { .. } => return Err(schema_change("RENAME COLUMN")),
         AlterOp::AddColumn { .. } => return Err(schema_change("ADD COLUMN")),
         AlterOp::DropColumn { .. } => return Err(schema_change("DROP COLUMN")),
@@ -238,11 +261,19 @@ fn alter_command(catalog: &Catalog, table: &Table, op: &AlterOp) -> Result<Optio
 }
 
 fn schema_change(what: &str) -> Error {
-    Error::unsupported(format!("ALTER TABLE … {what} is not supported yet: create a new table and INSERT … SELECT"))
+    Error::unsupported(format!(
+        "ALTER TABLE … {what} is not supported yet: create a new table and INSERT … SELECT"
+    ))
 }
 
-fn add_partitions(catalog: &Catalog, table: &Table, definition: &PartitionDef, buckets: Option<u32>) -> Result<Command> {
-    let olap = table.olap().ok_or_else(|| Error::analysis(format!("'{}' is a view, not a table", table.name)))?;
+fn add_partitions(
+    catalog: &Catalog,
+    table: &Table,
+    definition: &PartitionDef,
+    buckets: Option<u32>,
+) -> Result<Command> {
+    let olap =
+        table.olap().ok_or_else(|| Error::analysis(format!("'{}' is a view, not a table", table.name)))?;
     if olap.partitioning == Partitioning::None {
         return Err(Error::analysis(format!("table {} is not partitioned", table.name)));
     }
@@ -274,7 +305,13 @@ pub async fn drop_view(session: &Session, statement: &DropView) -> Result<Answer
     drop_kind(session, &statement.name, statement.if_exists, false, true).await
 }
 
-async fn drop_kind(session: &Session, name: &TableName, if_exists: bool, force: bool, view: bool) -> Result<Answer> {
+async fn drop_kind(
+    session: &Session,
+    name: &TableName,
+    if_exists: bool,
+    force: bool,
+    view: bool,
+) -> Result<Answer> {
     let catalog = session.catalog();
     let found = match analyze::find_table(&catalog, name, &session.database) {
         Err(e) if if_exists && matches!(e.kind(), ErrorKind::UnknownTable | ErrorKind::UnknownDatabase) => {
@@ -311,7 +348,10 @@ pub fn analyze_table(session: &Session, statement: &AnalyzeTable) -> Result<Answ
     let catalog = session.catalog();
     let (db, table) = analyze::find_table(&catalog, &statement.name, &session.database)?;
     let mut rows = crate::rows::Rows::text(&["Table", "Op", "Msg_type", "Msg_text"]);
-    rows.push([format!("{}.{}", db.name, table.name), "analyze".into(), "status".into(), "OK".into()].map(crate::rows::text));
+    rows.push(
+        [format!("{}.{}", db.name, table.name), "analyze".into(), "status".into(), "OK".into()]
+            .map(crate::rows::text),
+    );
     Ok(Answer::Rows(rows))
 }
 
@@ -329,7 +369,10 @@ pub async fn create_view(session: &Session, statement: &CreateView) -> Result<An
     let view = view(session, &statement.query, &statement.query_text, &statement.columns).await?;
     let comment = statement.comment.clone().unwrap_or_default();
     let or_replace = statement.or_replace;
-    session.node.propose(Command::CreateView { db, name: name.to_owned(), view, comment, or_replace }).await?;
+    session
+        .node
+        .propose(Command::CreateView { db, name: name.to_owned(), view, comment, or_replace })
+        .await?;
     Ok(Answer::done())
 }
 
@@ -357,7 +400,8 @@ async fn view(session: &Session, source: &Query, text: &str, columns: &[ViewColu
         )));
     }
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
-        let shown = planned.names.get(at).or_else(|| field.metadata().get(DISPLAY_NAME)).unwrap_or(field.name());
+        let shown =
+            planned.names.get(at).or_else(|| field.metadata().get(DISPLAY_NAME)).unwrap_or(field.name());
         Ok(Column {
             name: columns.get(at).map_or(shown, |c| &c.name).clone(),
             ty: sql_type(field.data_type())?,
@@ -369,8 +413,14 @@ async fn view(session: &Session, source: &Query, text: &str, columns: &[ViewColu
     };
     let columns = schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
     let schema = Schema { columns };
-    if let Some((at, column)) = schema.columns.iter().enumerate().find(|(at, c)| schema.position(&c.name) != Some(*at)) {
-        return Err(Error::analysis(format!("Duplicate column name '{}' (column {}): give it an alias", column.name, at + 1)));
+    if let Some((at, column)) =
+        schema.columns.iter().enumerate().find(|(at, c)| schema.position(&c.name) != Some(*at))
+    {
+        return Err(Error::analysis(format!(
+            "Duplicate column name '{}' (column {}): give it an alias",
+            column.name,
+            at + 1
+        )));
     }
     Ok(View { schema, query: text.trim().to_owned(), default_db: session.database.clone() })
 }

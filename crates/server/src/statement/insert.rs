@@ -60,7 +60,12 @@ async fn start(session: &Session, source: &Query, statement: &Insert) -> Result<
     query::start(query::plan(session, source, &hints).await?).await
 }
 
-async fn insert_into_table(session: &Session, statement: &Insert, catalog: &Catalog, table: &Table) -> Result<Answer> {
+async fn insert_into_table(
+    session: &Session,
+    statement: &Insert,
+    catalog: &Catalog,
+    table: &Table,
+) -> Result<Answer> {
     let olap = olap(table)?;
     let mut source = statement.source.clone();
     let defaults = replace_defaults(&mut source, statement, table)?;
@@ -150,7 +155,9 @@ async fn write(
 /// # Errors
 /// `Analysis` for a view.
 pub fn olap(table: &Table) -> Result<&OlapTable> {
-    table.olap().ok_or_else(|| Error::analysis(format!("'{}' is a view: rows cannot be loaded into it", table.name)))
+    table
+        .olap()
+        .ok_or_else(|| Error::analysis(format!("'{}' is a view: rows cannot be loaded into it", table.name)))
 }
 
 /// The partitions of these names.
@@ -202,7 +209,12 @@ fn default_expr(column: &Column) -> Result<Expr> {
         Some(ColumnDefault::Text(text)) => Value::SingleQuotedString(text.clone()),
         Some(ColumnDefault::CurrentTimestamp) => return cairn_sql::parse_expression("now()"),
         Some(ColumnDefault::Null) | None if column.nullable => Value::Null,
-        _ => return Err(Error::invalid_value(format!("Column '{}' has no default value and is NOT NULL", column.name))),
+        _ => {
+            return Err(Error::invalid_value(format!(
+                "Column '{}' has no default value and is NOT NULL",
+                column.name
+            )));
+        }
     };
     Ok(Expr::Value(value.with_empty_span()))
 }
@@ -295,6 +307,9 @@ pub fn default_literal(column: &Column, now_micros: u64) -> Result<Literal> {
             Ok(Literal::DateTime(seconds * 1_000_000))
         }
         Some(ColumnDefault::Null) | None if column.nullable => Ok(Literal::Null),
-        _ => Err(Error::invalid_value(format!("'{}' must be explicitly mentioned in column permutation: it is NOT NULL and has no default", column.name))),
+        _ => Err(Error::invalid_value(format!(
+            "'{}' must be explicitly mentioned in column permutation: it is NOT NULL and has no default",
+            column.name
+        ))),
     }
 }

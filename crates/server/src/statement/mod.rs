@@ -29,7 +29,9 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::Explain(s) => query::explain(session, s).await,
         Statement::Describe(s) => describe::describe(session, s).await,
         Statement::Insert(s) => insert::insert(session, s).await,
-        Statement::Delete(_) => Err(not_yet("DELETE", "DUPLICATE KEY tables are append-only; use TRUNCATE or DROP PARTITION")),
+        Statement::Delete(_) => {
+            Err(not_yet("DELETE", "DUPLICATE KEY tables are append-only; use TRUNCATE or DROP PARTITION"))
+        }
         Statement::Update(_) => Err(not_yet("UPDATE", "DUPLICATE KEY tables are append-only")),
         Statement::CreateDatabase(s) => ddl::create_database(session, s).await,
         Statement::DropDatabase(s) => ddl::drop_database(session, s).await,
@@ -86,6 +88,8 @@ pub fn require_root(session: &Session, privilege: &str) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::PrivilegeDenied,
-        format!("Access denied; you need (at least one of) the {privilege} privilege(s) on SYSTEM for this operation"),
+        format!(
+            "Access denied; you need (at least one of) the {privilege} privilege(s) on SYSTEM for this operation"
+        ),
     ))
 }

@@ -33,7 +33,8 @@ pub async fn plan(session: &Session, query: &Query, hints: &[Hint]) -> Result<Pr
     let (context, timeout_seconds) = session.context(&catalog, hints)?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_seconds);
     let planning = session.node.engine.plan(Arc::new(context), query);
-    let planned = tokio::time::timeout_at(deadline, planning).await.map_err(|_| timeout(timeout_seconds))??;
+    let planned =
+        tokio::time::timeout_at(deadline, planning).await.map_err(|_| timeout(timeout_seconds))??;
     Ok(Prepared { planned, hold, deadline, timeout_seconds })
 }
 

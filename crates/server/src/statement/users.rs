@@ -73,7 +73,10 @@ pub async fn drop(session: &Session, statement: &DropUser) -> Result<Answer> {
 fn user_name(user: &UserName) -> Result<&str> {
     match user.host.as_str() {
         "%" | "" => Ok(&user.user),
-        host => Err(Error::unsupported(format!("users of one host ('{}'@'{host}') are not supported yet: use '%'", user.user))),
+        host => Err(Error::unsupported(format!(
+            "users of one host ('{}'@'{host}') are not supported yet: use '%'",
+            user.user
+        ))),
     }
 }
 
@@ -103,6 +106,8 @@ fn plugin(name: Option<&str>) -> Result<&'static str> {
     match name.map(str::to_ascii_lowercase).as_deref() {
         None | Some(NATIVE) => Ok(NATIVE),
         Some(CACHING_SHA2) => Ok(CACHING_SHA2),
-        Some(other) => Err(Error::unsupported(format!("authentication plugin {other} is not supported: use {NATIVE} or {CACHING_SHA2}"))),
+        Some(other) => Err(Error::unsupported(format!(
+            "authentication plugin {other} is not supported: use {NATIVE} or {CACHING_SHA2}"
+        ))),
     }
 }

@@ -39,9 +39,12 @@ struct Options {
 
 impl Options {
     fn take(location: &mut FilesLocation) -> Result<Self> {
-        let mut this = Self { compression: Compression::SNAPPY, file_bytes_max: FILE_BYTES_DEFAULT, single: false };
+        let mut this =
+            Self { compression: Compression::SNAPPY, file_bytes_max: FILE_BYTES_DEFAULT, single: false };
         for (key, value) in std::mem::take(&mut location.other) {
-            let bad = |what: &str| Error::analysis(format!("FILES() property \"{key}\" must be {what}, not '{value}'"));
+            let bad = |what: &str| {
+                Error::analysis(format!("FILES() property \"{key}\" must be {what}, not '{value}'"))
+            };
             match key.as_str() {
                 "compression" => {
                     this.compression = match value.to_ascii_lowercase().as_str() {
@@ -53,10 +56,15 @@ impl Options {
                     }
                 }
                 "target_max_file_size" => {
-                    this.file_bytes_max = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("a number of bytes"))?;
+                    this.file_bytes_max =
+                        value.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("a number of bytes"))?;
                 }
                 "single" => this.single = value.eq_ignore_ascii_case("true"),
-                _ => return Err(Error::unsupported(format!("FILES() property \"{key}\" is not supported for writing"))),
+                _ => {
+                    return Err(Error::unsupported(format!(
+                        "FILES() property \"{key}\" is not supported for writing"
+                    )));
+                }
             }
         }
         Ok(this)
@@ -78,7 +86,9 @@ impl Files {
         let mut file = None;
         let schema = named(&stream);
         while let Some(batch) = stream.next().await? {
-            let batch = batch.with_schema(std::sync::Arc::clone(&schema)).map_err(|e| Error::internal(e.to_string()))?;
+            let batch = batch
+                .with_schema(std::sync::Arc::clone(&schema))
+                .map_err(|e| Error::internal(e.to_string()))?;
             rows += batch.num_rows() as u64;
             let mut current = match file.take() {
                 Some(current) => current,
@@ -102,8 +112,10 @@ impl Files {
     fn begin(&self, schema: &arrow::datatypes::SchemaRef) -> Result<FileInMemory> {
         match self.location.format {
             FileFormat::Parquet => {
-                let properties = WriterProperties::builder().set_compression(self.options.compression).build();
-                let writer = ArrowWriter::try_new(Vec::new(), std::sync::Arc::clone(schema), Some(properties));
+                let properties =
+                    WriterProperties::builder().set_compression(self.options.compression).build();
+                let writer =
+                    ArrowWriter::try_new(Vec::new(), std::sync::Arc::clone(schema), Some(properties));
                 Ok(FileInMemory::Parquet(Box::new(writer.map_err(|e| Error::unsupported(e.to_string()))?)))
             }
             FileFormat::Csv => {
@@ -138,7 +150,8 @@ impl Files {
 /// The rows' schema under the names that the user wrote.
 fn named(stream: &ResultStream) -> arrow::datatypes::SchemaRef {
     let fields = stream.schema.fields().iter().zip(&stream.names);
-    let fields = fields.map(|(field, name)| field.as_ref().clone().with_name(name).with_metadata(Default::default()));
+    let fields =
+        fields.map(|(field, name)| field.as_ref().clone().with_name(name).with_metadata(Default::default()));
     std::sync::Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -150,7 +163,9 @@ enum FileInMemory {
 impl FileInMemory {
     fn write(&mut self, batch: &arrow::array::RecordBatch) -> Result<()> {
         match self {
-            Self::Parquet(writer) => writer.write(batch).map_err(|e| Error::unsupported(format!("cannot write Parquet: {e}"))),
+            Self::Parquet(writer) => {
+                writer.write(batch).map_err(|e| Error::unsupported(format!("cannot write Parquet: {e}")))
+            }
             Self::Csv(writer, out) => writer.write(batch, out),
         }
     }
@@ -164,7 +179,9 @@ impl FileInMemory {
 
     fn finish(self) -> Result<Vec<u8>> {
         match self {
-            Self::Parquet(writer) => writer.into_inner().map_err(|e| Error::internal(format!("cannot end a Parquet file: {e}"))),
+            Self::Parquet(writer) => {
+                writer.into_inner().map_err(|e| Error::internal(format!("cannot end a Parquet file: {e}")))
+            }
             Self::Csv(_, out) => Ok(out),
         }
     }

@@ -160,7 +160,8 @@ proptest! {
     fn strings_of_any_length_stay_within_their_zone_map(texts in proptest::collection::vec(proptest::option::of(".{0,100}"), 1..40)) {
         let schema = schema(&[("s", SqlType::String)]);
         let given: Vec<Row> = texts.iter().map(|t| vec![t.clone().map_or(Literal::Null, Literal::Str)]).collect();
-        let encoded = encode(default_format(), &SegmentShape { bloom_columns: vec![], ..shape(&schema) }, &[batch(&schema, &given)]).unwrap();
+        let shape = SegmentShape { bloom_columns: vec![], ..shape(&schema) };
+        let encoded = encode(default_format(), &shape, &[batch(&schema, &given)]).unwrap();
         let stats = &encoded.columns[0];
         for value in given.iter().flatten().filter(|v| !v.is_null()) {
             prop_assert!(stats.min.as_ref().is_none_or(|min| min <= value), "{stats:?}");

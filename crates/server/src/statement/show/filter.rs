@@ -48,8 +48,7 @@ pub async fn ordered(session: &Session, rows: Rows, order: &ShowOrder) -> Result
     if *order == ShowOrder::default() {
         return Ok(Answer::Rows(rows));
     }
-    let catalog = session.catalog();
-    let hold = session.node.sessions.hold(Arc::clone(&catalog));
+    let (catalog, hold) = session.node.sessions.hold_newest(session.node.meta.as_ref());
     let (context, timeout_seconds) = session.context(&catalog, &[])?;
     let planned = plan(&session.node.engine, context, &rows, order).await?;
     let deadline = tokio::time::sleep(Duration::from_secs(timeout_seconds)).deadline();
