@@ -22,7 +22,7 @@ use crate::error::from_datafusion;
 use crate::limit::QueryPool;
 use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
-use crate::table::{ScanInfo, ScanLog};
+use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
 use crate::{files, functions, semantics};
 
@@ -90,6 +90,9 @@ impl Engine {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(from_datafusion)?;
+        // Scans name a store that nothing is read through: `SegmentReaders` opens segments.
+        let url = object_store_url().map_err(from_datafusion)?;
+        runtime.register_object_store(url.as_ref(), Arc::new(object_store::memory::InMemory::new()));
         let mut builder = SessionStateBuilder::new()
             .with_config(config())
             .with_runtime_env(runtime)

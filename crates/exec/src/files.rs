@@ -16,6 +16,7 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::{TableType, provider_as_source};
@@ -27,8 +28,6 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::async_reader::ParquetObjectReader;
 use sqlparser::ast::{Ident, ObjectName, Query, TableFactor, VisitMut, VisitorMut};
 
 use crate::engine::QueryContext;
@@ -255,12 +254,9 @@ fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
 async fn parquet_table(store: VolumeStore, files: Vec<ObjectMeta>) -> Result<Arc<dyn TableProvider>> {
     let objects = store.object_store();
     let Some(first) = files.first() else { return Err(Error::internal("no file to read")) };
-    let reader =
-        ParquetObjectReader::new(Arc::clone(&objects), first.location.clone()).with_file_size(first.size);
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
-        .await
-        .map_err(|e| Error::corrupt(format!("{} is no readable Parquet file: {e}", first.location)))?;
-    let schema = Arc::new(view_strings(builder.schema()));
+    let read = DFParquetMetadata::new(objects.as_ref(), first).fetch_schema().await;
+    let found = read.map_err(|e| Error::corrupt(format!("{} is no readable Parquet file: {e}", first.location)))?;
+    let schema = Arc::new(view_strings(&found));
     let table = Arc::new(ExternalParquet { schema, objects, files });
     lower_names(table)
 }

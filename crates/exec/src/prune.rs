@@ -12,7 +12,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{Guarantee, LiteralGuarantee};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::scalar::ScalarValue;
 
 use crate::literal::scalar;
@@ -27,7 +27,7 @@ pub(crate) fn partitions(
     olap: &OlapTable,
     partitions: &[Arc<Partition>],
 ) -> Result<Vec<bool>> {
-    let predicate = PruningPredicate::try_new(Arc::clone(filter), Arc::clone(schema))?;
+    let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
     predicate.prune(&PartitionRanges { schema, columns: olap.partitioning.columns(), partitions })
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn segments(
     schema: &SchemaRef,
     segments: &[Arc<Segment>],
 ) -> Result<Vec<bool>> {
-    let predicate = PruningPredicate::try_new(Arc::clone(filter), Arc::clone(schema))?;
+    let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
     predicate.prune(&ZoneMaps { schema, segments })
 }
 
