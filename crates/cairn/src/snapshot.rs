@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use cairn_catalog::Volume;
+use cairn_catalog::restore::VolumeOverride;
 use cairn_env::Env;
 use cairn_objects::VolumeStore;
 use cairn_server::boot;
@@ -145,14 +146,25 @@ async fn verify_all(place: &Place) -> Result<()> {
 
 async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
     let place = Place::open(&args.volume, env)?;
-    let request = RestoreRequest {
+    let mut request = RestoreRequest {
         source: place.source.clone(),
         overrides: Vec::new(),
         read_everything: false,
         at_once: READS_AT_ONCE,
     };
     let resolver = place.resolver();
-    let plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
+    let mut plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
+    // A snapshot holds no secrets: what the configuration has of them goes into the restored cluster.
+    if !place.properties.is_empty() {
+        let in_s3 = plan.volumes.iter().filter(|(_, location)| location.starts_with("s3://"));
+        let with_secrets = |(name, _): &(String, String)| VolumeOverride {
+            name: name.clone(),
+            properties: place.properties.clone(),
+            ..VolumeOverride::default()
+        };
+        request.overrides = in_s3.map(with_secrets).collect();
+        plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
+    }
     print_plan(&plan);
     if !plan.is_possible() {
         return Err(Error::corrupt("the snapshot is not whole: nothing was changed. Restore another one"));

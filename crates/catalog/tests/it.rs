@@ -451,6 +451,7 @@ fn a_restored_catalog_is_a_new_incarnation() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// The image is the whole state, after any history.
     #[test]
     fn any_history_survives_an_image(steps in proptest::collection::vec((0u8..9, 0u8..4), 0..40)) {

@@ -111,6 +111,11 @@ impl Engine {
         self.system.is_system_database(database)
     }
 
+    /// Whether `name` is a function that gives a table.
+    pub(crate) fn is_table_function(&self, name: &str) -> bool {
+        self.base.table_functions().contains_key(name)
+    }
+
     /// Bytes that running queries have reserved.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {

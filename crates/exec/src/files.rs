@@ -223,8 +223,7 @@ async fn list(store: &VolumeStore, pattern: &str, shown: &str) -> Result<Vec<Obj
     let mut files = Vec::new();
     let mut listed = objects.list(Some(&prefix));
     while let Some(meta) = listed.try_next().await.map_err(unreachable)? {
-        let full = object_store::path::Path::from(pattern);
-        if !is_pattern || matches_glob(full.as_ref().as_bytes(), meta.location.as_ref().as_bytes()) {
+        if !is_pattern || matches_glob(pattern.as_bytes(), meta.location.as_ref().as_bytes()) {
             files.push(meta);
         }
         if files.len() > FILES_MAX {
@@ -255,7 +254,8 @@ async fn parquet_table(store: VolumeStore, files: Vec<ObjectMeta>) -> Result<Arc
     let objects = store.object_store();
     let Some(first) = files.first() else { return Err(Error::internal("no file to read")) };
     let read = DFParquetMetadata::new(objects.as_ref(), first).fetch_schema().await;
-    let found = read.map_err(|e| Error::corrupt(format!("{} is no readable Parquet file: {e}", first.location)))?;
+    let found =
+        read.map_err(|e| Error::corrupt(format!("{} is no readable Parquet file: {e}", first.location)))?;
     let schema = Arc::new(view_strings(&found));
     let table = Arc::new(ExternalParquet { schema, objects, files });
     lower_names(table)

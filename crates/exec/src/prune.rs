@@ -27,7 +27,8 @@ pub(crate) fn partitions(
     olap: &OlapTable,
     partitions: &[Arc<Partition>],
 ) -> Result<Vec<bool>> {
-    let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
+    let predicate =
+        PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
     predicate.prune(&PartitionRanges { schema, columns: olap.partitioning.columns(), partitions })
 }
 
@@ -37,7 +38,8 @@ pub(crate) fn segments(
     schema: &SchemaRef,
     segments: &[Arc<Segment>],
 ) -> Result<Vec<bool>> {
-    let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
+    let predicate =
+        PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(filter))?;
     predicate.prune(&ZoneMaps { schema, segments })
 }
 

@@ -42,6 +42,14 @@ const PARTS: &[(&str, &str)] = &[
 
 /// Replaces `expr`, whose parts are replaced already, when it is such a function. Names are in lower case.
 pub(crate) fn rewrite(expr: &mut Expr) {
+    // `1e300` is a DOUBLE; plain `0.5` is a DECIMAL.
+    if let Expr::Value(value) = expr
+        && let Value::Number(digits, _) = &value.value
+        && digits.contains(['e', 'E'])
+    {
+        *expr = cast(text(digits), DataType::Double(sqlparser::ast::ExactNumberInfo::None));
+        return;
+    }
     let Expr::Function(function) = expr else { return };
     let Some(name) = simple_name(function) else { return };
     if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {

@@ -10,29 +10,42 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
 use sqlparser::ast::BinaryOperator;
 
-/// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer.
+/// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text in arithmetic is a DOUBLE.
 #[derive(Debug)]
 pub(crate) struct Arithmetic;
 
 impl ExprPlanner for Arithmetic {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let (op, as_double, as_integer) = match expr.op {
-            BinaryOperator::Divide => (Operator::Divide, true, false),
-            BinaryOperator::Modulo => (Operator::Modulo, false, false),
-            BinaryOperator::MyIntegerDivide => (Operator::Divide, false, true),
+        let op = match expr.op {
+            BinaryOperator::Plus => Operator::Plus,
+            BinaryOperator::Minus => Operator::Minus,
+            BinaryOperator::Multiply => Operator::Multiply,
+            BinaryOperator::Divide | BinaryOperator::MyIntegerDivide => Operator::Divide,
+            BinaryOperator::Modulo => Operator::Modulo,
             _ => return Ok(PlannerResult::Original(expr)),
         };
-        let (left_type, right_type) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
-        if matches!(left_type, DataType::Interval(_)) || matches!(right_type, DataType::Interval(_)) {
+        let types = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+        let is_number = |ty: &DataType| ty.is_numeric() || ty.is_string() || *ty == DataType::Null;
+        if !is_number(&types.0) || !is_number(&types.1) {
             return Ok(PlannerResult::Original(expr));
         }
-        let (mut left, mut right) = (expr.left, expr.right);
-        if as_double && left_type.is_integer() && right_type.is_integer() {
-            (left, right) = (cast(left, DataType::Float64), cast(right, DataType::Float64));
+        let is_text = types.0.is_string() || types.1.is_string();
+        let divides = matches!(op, Operator::Divide | Operator::Modulo);
+        if !is_text && !divides {
+            return Ok(PlannerResult::Original(expr));
         }
-        let right = if is_nonzero_literal(&right) { right } else { nullif(right, lit(0)) };
-        let divided = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-        Ok(PlannerResult::Planned(if as_integer { cast(divided, DataType::Int64) } else { divided }))
+        let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
+        let both_integers = types.0.is_integer() && types.1.is_integer();
+        let as_double = |side: Expr, ty: &DataType| {
+            let fractions = both_integers && op == Operator::Divide && !as_integer;
+            if ty.is_string() || fractions { cast(side, DataType::Float64) } else { side }
+        };
+        let (left, mut right) = (as_double(expr.left, &types.0), as_double(expr.right, &types.1));
+        if divides && !is_nonzero_literal(&right) {
+            right = nullif(right, lit(0));
+        }
+        let computed = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+        Ok(PlannerResult::Planned(if as_integer { cast(computed, DataType::Int64) } else { computed }))
     }
 }
 

@@ -142,6 +142,12 @@ fn is_new(data_dir: &Path) -> Result<bool> {
         }
         (false, false) => {}
     }
+    if named(RESTORING).exists() {
+        return Err(Error::corrupt(format!(
+            "a restore into {} was begun and not finished: empty the directory, or restore into another one",
+            data_dir.display()
+        )));
+    }
     let ours = ["LOCK", "spill", "storage", "cairn.toml"];
     let foreign = files::list(data_dir)?.into_iter().find(|path| {
         !path
@@ -224,7 +230,13 @@ async fn make_data_dir(
     journal.shutdown().await?;
     env.failpoint("restore.after_image")?;
     identity.write(data_dir)?;
+    files::remove(&data_dir.join(RESTORING))?;
     env.failpoint("restore.after_switch")
+}
+
+/// From here on the directory is not taken for an empty one: a restore that dies must not leave a place for a new cluster.
+fn begin_restore(data_dir: &Path) -> Result<()> {
+    files::write_atomic(&data_dir.join(RESTORING), b"a restore into this directory was begun\n")
 }
 
 async fn restore_from_file(env: &Env, file: &Path, data_dir: &Path) -> Result<()> {
@@ -249,6 +261,7 @@ async fn restore_into(
     let resolver = OpenVolumes::new(env.clone());
     let store = VolumeStore::open(&request.source.location, properties, env)?;
     let plan = restore::plan(&store, &request, &resolver, &|_| {}).await?;
+    begin_restore(data_dir)?;
     finish_restore(env, plan, &resolver, data_dir).await
 }
 
@@ -272,6 +285,9 @@ pub async fn finish_restore(
     make_data_dir(env, data_dir, &identity, restored.index, catalog).await
 }
 
+/// The file that says that a restore into a directory was begun. It goes when the restore is done.
+const RESTORING: &str = "RESTORING";
+
 /// Takes a directory for a restore: new or empty, and locked.
 ///
 /// # Errors
@@ -280,7 +296,7 @@ pub fn new_data_dir(data_dir: &Path) -> Result<DirLock> {
     files::create_dir(data_dir)?;
     let lock = DirLock::take(data_dir)?;
     match is_new(data_dir)? {
-        true => Ok(lock),
+        true => begin_restore(data_dir).map(|()| lock),
         false => Err(restore_onto(data_dir, Path::new("a snapshot"))),
     }
 }

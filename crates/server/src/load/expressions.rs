@@ -170,14 +170,20 @@ fn query(
         }
     };
     let items = schema.columns.iter().map(item).collect::<Result<Vec<_>>>()?;
-    let filter = match filter {
-        Some(filter) => {
-            cairn_sql::parse_expression(filter).map_err(|e| e.context("where header"))?;
-            format!(" WHERE {filter}")
-        }
-        None => String::new(),
+    let Some(filter) = filter else {
+        return cairn_sql::parse_query(&format!("SELECT {} FROM {FIELDS}", items.join(", "))).map(Some);
     };
-    cairn_sql::parse_query(&format!("SELECT {} FROM {FIELDS}{filter}", items.join(", "))).map(Some)
+    cairn_sql::parse_expression(filter).map_err(|e| e.context("where header"))?;
+    // The condition sees the table's columns as they will be, and the fields that are none.
+    let columns: Vec<String> = schema.columns.iter().map(|c| quoted(&c.name)).collect();
+    let others = given.iter().filter(|name| schema.column(name).is_none()).map(|name| quoted(name));
+    let inner: Vec<String> = items.into_iter().chain(others).collect();
+    let sql = format!(
+        "SELECT {} FROM (SELECT {} FROM {FIELDS}) AS t WHERE {filter}",
+        columns.join(", "),
+        inner.join(", ")
+    );
+    cairn_sql::parse_query(&sql).map(Some)
 }
 
 async fn run(

@@ -10,8 +10,10 @@ use cairn_ingest::{ConvertOptions, convert};
 use cairn_sql::ast::{Insert, InsertTarget};
 use cairn_sql::is_default_value;
 use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, Written};
-use cairn_types::{Column, ColumnDefault, DbId, Error, ErrorKind, Literal, PartitionId, Result, TableId};
-use sqlparser::ast::{Expr, Query, SetExpr, Value};
+use cairn_types::{
+    Column, ColumnDefault, DbId, Error, ErrorKind, Literal, PartitionId, Result, SqlType, TableId,
+};
+use sqlparser::ast::{Expr, Query, SetExpr, UnaryOperator, Value};
 
 use super::{query, write_files};
 use crate::analyze;
@@ -68,7 +70,7 @@ async fn insert_into_table(
 ) -> Result<Answer> {
     let olap = olap(table)?;
     let mut source = statement.source.clone();
-    let defaults = replace_defaults(&mut source, statement, table)?;
+    fit_values(&mut source, statement, table)?;
     check_label(catalog, table.db, statement.label.as_deref())?;
     let stream = start(session, &source, statement).await?;
     let names = match statement.by_name {
@@ -76,7 +78,6 @@ async fn insert_into_table(
         false => statement.columns.clone(),
     };
     let layout = Layout::new(table, &names, stream.schema.fields().len(), session.node.env.now_micros())?;
-    debug_assert!(defaults <= stream.schema.fields().len());
     let only = match &statement.partitions {
         None => None,
         Some(p) if p.temporary => return Err(Error::unsupported("temporary partitions are not supported")),
@@ -185,23 +186,44 @@ pub fn check_label(catalog: &Catalog, db: DbId, label: Option<&str>) -> Result<(
     }
 }
 
-/// Puts the column's default where a row of VALUES says DEFAULT; returns how many columns were touched.
-fn replace_defaults(source: &mut Query, statement: &Insert, table: &Table) -> Result<usize> {
-    let SetExpr::Values(values) = source.body.as_mut() else { return Ok(0) };
+/// Makes the rows of VALUES fit the columns that they go to: DEFAULT becomes the column's default, and numbers for
+/// columns of type FLOAT, DOUBLE and LARGEINT become text, because a column of VALUES has one type in the plan, and
+/// that of `2.5` and `1e300` together holds less than a DOUBLE.
+fn fit_values(source: &mut Query, statement: &Insert, table: &Table) -> Result<()> {
+    let SetExpr::Values(values) = source.body.as_mut() else { return Ok(()) };
     let columns = &table.schema().columns;
-    let mut replaced = 0;
     for row in &mut values.rows {
-        for (at, value) in row.iter_mut().enumerate().filter(|(_, v)| is_default_value(v)) {
+        for (at, value) in row.iter_mut().enumerate() {
             let column = match statement.columns.get(at) {
                 Some(name) => table.schema().column(name),
                 None => columns.get(at),
             };
-            let column = column.ok_or_else(|| Error::analysis(format!("there is no column {}", at + 1)))?;
-            *value = default_expr(column)?;
-            replaced = replaced.max(at + 1);
+            // A wrong count or name is refused when the layout is made.
+            let Some(column) = column else { continue };
+            if is_default_value(value) {
+                *value = default_expr(column)?;
+            } else if (column.ty.is_float() || column.ty == SqlType::LargeInt)
+                && let Some(digits) = number_text(value)
+            {
+                *value = Expr::Value(Value::SingleQuotedString(digits).with_empty_span());
+            }
         }
     }
-    Ok(replaced)
+    Ok(())
+}
+
+/// The text of a number literal, with its sign.
+fn number_text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => Some(digits.clone()),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            number_text(expr).map(|digits| format!("-{digits}"))
+        }
+        _ => None,
+    }
 }
 
 fn default_expr(column: &Column) -> Result<Expr> {
