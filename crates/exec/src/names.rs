@@ -276,8 +276,12 @@ fn lower_select(select: &mut Select) {
             // DataFusion refuses two columns of one name, MySQL does not: the header keeps the name.
             SelectItem::UnnamedExpr(expr) => {
                 let text = expr.to_string().to_lowercase();
-                if !seen.insert(text.clone()) {
-                    let alias = Ident::with_quote('`', format!("{text}#{at}"));
+                let is_new = seen.insert(text.clone());
+                // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name.
+                let is_computed = matches!(expr, Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_));
+                if !is_new || is_computed {
+                    let name = if is_new { text } else { format!("{text}#{at}") };
+                    let alias = Ident::with_quote('`', name);
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
                 }
             }

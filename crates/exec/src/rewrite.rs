@@ -11,6 +11,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("any_value", "first_value"),
     ("approx_count_distinct", "approx_distinct"),
     ("ceiling", "ceil"),
+    // DataFusion has another function of this name, with other patterns.
+    ("date_format", "mysql_date_format"),
     ("dayofmonth", "day"),
     ("group_concat", "string_agg"),
     ("ifnull", "nvl"),
@@ -86,6 +88,11 @@ fn few_arguments(name: &str, args: Vec<Expr>) -> Option<Expr> {
             let [date, amount] = <[Expr; 2]>::try_from(args).ok()?;
             let op = if name.ends_with("add") { BinaryOperator::Plus } else { BinaryOperator::Minus };
             Some(binary(as_time(date), op, as_interval(amount)))
+        }
+        ("mysql_date_format", 2) => {
+            let [time, pattern] = <[Expr; 2]>::try_from(args).ok()?;
+            let args = vec![cast(time, DataType::Datetime(None)), cast(pattern, DataType::Varchar(None))];
+            Some(call("mysql_date_format", args))
         }
         ("datediff", 2) => {
             let [to, from] = <[Expr; 2]>::try_from(args).ok()?;

@@ -174,3 +174,30 @@ async fn compaction_keeps_the_rows_and_the_data_version() {
     assert_eq!(rows(&mut conn, "SELECT count(*), sum(k) FROM d.t").await, [["30", "435"]]);
     assert_eq!(one(&mut conn, version).await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_shows_what_a_filter_leaves_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    let table = "CREATE TABLE d.t (k INT, d DATE, v INT) DUPLICATE KEY(k) PARTITION BY date_trunc('month', d) \
+                 DISTRIBUTED BY HASH(k) BUCKETS 4";
+    run(&mut conn, table).await;
+    let rows_of = "(1, '2024-01-01', 1), (2, '2024-02-01', 2), (3, '2024-03-01', 3), (4, '2024-04-01', 4)";
+    run(&mut conn, &format!("INSERT INTO d.t VALUES {rows_of}")).await;
+    for (filter, expected) in [
+        ("d = '2024-02-01'", ["partitions=1/4", "tabletRatio=4/4"]),
+        ("d >= '2024-03-01'", ["partitions=2/4", "tabletRatio=8/8"]),
+        ("k = 3", ["partitions=4/4", "tabletRatio=4/16"]),
+        ("d > '2030-01-01'", ["partitions=0/4", "tabletRatio=0/0"]),
+    ] {
+        let plan = rows(&mut conn, &format!("EXPLAIN SELECT * FROM d.t WHERE {filter}")).await;
+        let lines: Vec<&str> = plan.iter().map(|row| row[0].trim()).collect();
+        for part in ["TABLE: t"].iter().chain(&expected) {
+            assert!(lines.contains(part), "{filter}: {part} is not in {lines:?}");
+        }
+    }
+    let analyzed = rows(&mut conn, "EXPLAIN ANALYZE SELECT count(*) FROM d.t WHERE v > 1").await;
+    assert!(analyzed.iter().any(|row| row[0].contains("output_rows")), "{analyzed:?}");
+}

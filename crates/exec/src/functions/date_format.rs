@@ -23,7 +23,7 @@ impl DateFormat {
 
 impl ScalarUDFImpl for DateFormat {
     fn name(&self) -> &str {
-        "date_format"
+        "mysql_date_format"
     }
 
     fn signature(&self) -> &Signature {
