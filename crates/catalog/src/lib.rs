@@ -19,6 +19,7 @@ mod apply;
 mod command;
 pub mod database;
 pub mod image;
+mod mview;
 pub mod partition;
 pub mod partitioning;
 pub mod restore;
@@ -38,6 +39,10 @@ use serde::{Deserialize, Serialize};
 
 pub use command::{Command, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim};
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
+pub use mview::{
+    Base, Definition, Freshness, InactiveCause, LinkColumn, Mview, MviewState, PartitionLink, RefreshScheme,
+    RefreshTrigger, Seen, Transform,
+};
 pub use partition::{Bounds, ManifestRef, Partition, Version};
 pub use partitioning::{Partitioning, TimeUnit};
 pub use snapshot::{Snapshot, SnapshotKind, SnapshotPolicy, SnapshotState};

@@ -29,6 +29,9 @@ pub struct Partition {
     pub dropped: Option<Dropped>,
     /// Oldest first; the last is the visible one. Empty: no data was ever committed ([`EMPTY_VERSION`]).
     pub versions: Vector<Version>,
+    /// The version whose commit last put rows in place of others; above it the partition only grew.
+    #[serde(default)]
+    pub replaced_version: u64,
 }
 
 /// What a partition held from one journal entry up to the next that changed it.
@@ -169,6 +172,7 @@ impl Catalog {
                 created: now,
                 dropped: None,
                 versions: Vector::new(),
+                replaced_version: 0,
             });
             olap.partitions.insert(spec.name.clone(), id);
             ids.push(id);
@@ -272,7 +276,7 @@ impl Catalog {
     }
 
     pub(crate) fn truncate(&mut self, now: Stamp, table: TableId, names: &[String]) -> Outcome {
-        let (mut table, mut olap) = self.live_olap(table)?;
+        let (table, mut olap) = self.live_olap(table)?;
         let names = match names.is_empty() {
             true => olap.partitions.keys().cloned().collect(),
             false => names.to_vec(),
@@ -285,8 +289,7 @@ impl Catalog {
             specs.push(PartitionSpec { name: old.name, bounds: old.bounds, buckets: Some(old.buckets) });
         }
         let id = table.id;
-        table.kind = crate::TableKind::Olap(olap);
-        self.put_table(table);
+        self.put_olap(table, olap);
         self.create_partitions(now, id, &specs, false)
     }
 }

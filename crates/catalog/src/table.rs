@@ -8,7 +8,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::database::Dropped;
-use crate::{Catalog, Outcome, Partitioning, Reply, Stamp, TableSpec};
+use crate::{Catalog, Mview, Outcome, Partitioning, Reply, Stamp, TableSpec};
 
 /// A table or a view.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct Table {
 pub enum TableKind {
     Olap(OlapTable),
     View(View),
+    Mview(Box<Mview>),
 }
 
 /// A table with data of its own. The model is DUPLICATE KEY: rows are kept as they were loaded.
@@ -46,6 +47,9 @@ pub struct OlapTable {
     pub volume: VolumeId,
     /// The visible partitions by name.
     pub partitions: OrdMap<String, PartitionId>,
+    /// Grows with each change of the data of any partition; never with a change of metadata.
+    #[serde(default)]
+    pub data_version: u64,
 }
 
 /// How the rows of a partition are spread over its tablets.
@@ -89,14 +93,25 @@ impl Table {
         match &self.kind {
             TableKind::Olap(olap) => &olap.schema,
             TableKind::View(view) => &view.schema,
+            TableKind::Mview(mview) => &mview.table.schema,
         }
     }
 
+    /// What has rows of its own: a table or an MV.
     #[must_use]
     pub fn olap(&self) -> Option<&OlapTable> {
         match &self.kind {
             TableKind::Olap(olap) => Some(olap),
+            TableKind::Mview(mview) => Some(&mview.table),
             TableKind::View(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn mview(&self) -> Option<&Mview> {
+        match &self.kind {
+            TableKind::Mview(mview) => Some(mview),
+            TableKind::Olap(_) | TableKind::View(_) => None,
         }
     }
 
@@ -104,7 +119,7 @@ impl Table {
     pub fn view(&self) -> Option<&View> {
         match &self.kind {
             TableKind::View(view) => Some(view),
-            TableKind::Olap(_) => None,
+            TableKind::Olap(_) | TableKind::Mview(_) => None,
         }
     }
 }
@@ -131,7 +146,10 @@ impl Catalog {
     }
 
     pub(crate) fn put_olap(&mut self, mut table: Table, olap: OlapTable) {
-        table.kind = TableKind::Olap(olap);
+        match &mut table.kind {
+            TableKind::Mview(mview) => mview.table = olap,
+            kind => *kind = TableKind::Olap(olap),
+        }
         self.put_table(table);
     }
 
@@ -162,6 +180,7 @@ impl Catalog {
             properties: spec.properties.clone(),
             volume,
             partitions: OrdMap::new(),
+            data_version: 0,
         };
         self.names.tables.insert((spec.db, spec.name.clone()), id);
         self.put_table(Table {

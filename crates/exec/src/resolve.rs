@@ -125,7 +125,7 @@ impl Names {
     async fn table(&self, table: &Arc<Table>) -> Result<Arc<dyn TableProvider>> {
         let context = &self.context;
         match &table.kind {
-            TableKind::Olap(_) => Ok(Arc::new(TabletTable::new(
+            TableKind::Olap(_) | TableKind::Mview(_) => Ok(Arc::new(TabletTable::new(
                 Arc::clone(&context.catalog),
                 Arc::clone(table),
                 Arc::clone(&context.engine.tablets),

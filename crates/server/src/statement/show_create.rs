@@ -21,6 +21,7 @@ use super::partitions::in_order;
 pub fn create_table(catalog: &Catalog, table: &Table) -> String {
     match &table.kind {
         TableKind::Olap(olap) => create_olap(catalog, table, olap),
+        TableKind::Mview(mview) => create_olap(catalog, table, &mview.table),
         TableKind::View(view) => create_view(catalog, table, view),
     }
 }

@@ -133,7 +133,7 @@ pub fn visible_tables(catalog: &Catalog) -> impl Iterator<Item = (&Database, &Ta
 pub fn table_type(table: &Table) -> &'static str {
     match table.kind {
         TableKind::Olap(_) => "BASE TABLE",
-        TableKind::View(_) => "VIEW",
+        TableKind::View(_) | TableKind::Mview(_) => "VIEW",
     }
 }
 
