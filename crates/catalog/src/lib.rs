@@ -49,7 +49,7 @@ pub use snapshot::{Snapshot, SnapshotKind, SnapshotPolicy, SnapshotState};
 pub use table::{Distribution, OlapTable, Table, TableKind, View};
 pub use txn::{Txn, TxnState};
 pub use user::User;
-pub use volume::{SECRET_MASK, Volume, VolumeKind, is_secret_property};
+pub use volume::{SECRET_MASK, Volume, VolumeKind};
 
 /// When something happened: the journal index of the entry and the time that the entry carries.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]

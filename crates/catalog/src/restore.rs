@@ -73,7 +73,7 @@ impl Catalog {
         let mut this = self.clone();
         for volume in self.volumes.values() {
             let mut volume = Volume::clone(volume);
-            volume.properties.retain(|name, _| !crate::is_secret_property(name));
+            volume.properties.retain(|name, _| !cairn_types::is_secret_property(name));
             this.volumes.insert(volume.id, Arc::new(volume));
         }
         this

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cairn_types::{Error, Result, VolumeId};
+use cairn_types::{Error, Result, VolumeId, is_secret_property};
 use serde::{Deserialize, Serialize};
 
 use crate::{Catalog, Outcome, Reply, Stamp};
@@ -75,13 +75,6 @@ impl VolumeKind {
 
 /// What is shown in place of a secret.
 pub const SECRET_MASK: &str = "******";
-
-/// Whether a property must never be shown, logged, or written into a cluster snapshot.
-#[must_use]
-pub fn is_secret_property(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["access_key", "secret", "token", "password"].iter().any(|word| name.contains(word))
-}
 
 impl Volume {
     /// The properties as they may be shown.

@@ -120,6 +120,10 @@ impl Failpoints {
             }
             Action::Error => Err(Error::unavailable(format!("failpoint {name} is set to fail"))),
             Action::SleepMs(ms) => {
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "a failpoint holds up the very thread that passes it"
+                )]
                 std::thread::sleep(Duration::from_millis(ms));
                 Ok(())
             }

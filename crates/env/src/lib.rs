@@ -31,6 +31,7 @@ impl Env {
     /// The machine's clock and randomness; failpoints as in `failpoints`.
     #[must_use]
     pub fn real(failpoints: Failpoints) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "this is the real environment")]
         let random = Arc::new(Mutex::new(StdRng::from_os_rng()));
         Self { clock: Arc::new(clock::SystemClock), random, failpoints: Arc::new(failpoints) }
     }

@@ -154,7 +154,7 @@ impl Engine {
         names::normalize(&mut query, context.facts.as_ref())?;
         files::register(&context, &mut query).await?;
         let state =
-            self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database)?;
+            self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database);
         let plan = plan_query(&state, query).await?;
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
         Ok(Planned { names: header.apply(planned), plan, state, context })
@@ -165,7 +165,7 @@ impl Engine {
         let mut query = cairn_sql::parse_query(&view.query)?;
         let context = Arc::clone(&names.context);
         names::normalize(&mut query, context.facts.as_ref())?;
-        let state = self.state(&context, names, &view.default_db)?;
+        let state = self.state(&context, names, &view.default_db);
         let plan = plan_query(&state, query).await?;
         // The view's columns have the names they got when it was made, whatever its tables call them now.
         let fields = plan.schema().fields().len();
@@ -184,22 +184,27 @@ impl Engine {
         builder.project(aliases).and_then(|b| b.build()).map_err(from_datafusion)
     }
 
-    fn state(&self, context: &QueryContext, names: Names, database: &str) -> Result<SessionState> {
-        let mut config =
-            self.base.config().clone().with_default_catalog_and_schema(DEFAULT_CATALOG, database);
+    fn state(&self, context: &QueryContext, names: Names, database: &str) -> SessionState {
+        // A clone: building anew would register every function again, which costs more than a small query.
+        let mut state = self.base.clone();
+        let options = state.config_mut().options_mut();
+        DEFAULT_CATALOG.clone_into(&mut options.catalog.default_catalog);
+        database.clone_into(&mut options.catalog.default_schema);
         if context.parallelism > 0 {
-            config = config.with_target_partitions(context.parallelism);
+            options.execution.target_partitions = context.parallelism;
         }
-        let mut builder = SessionStateBuilder::new_from_existing(self.base.clone())
-            .with_config(config)
-            .with_catalog_list(Arc::new(names));
-        if context.memory_bytes_max > 0 {
-            let mut runtime = RuntimeEnv::clone(self.base.runtime_env());
-            runtime.memory_pool =
-                Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
-            builder = builder.with_runtime_env(Arc::new(runtime));
+        state.register_catalog_list(Arc::new(names));
+        state
+    }
+
+    /// The memory and disk that one query runs in.
+    fn runtime(&self, context: &QueryContext) -> Arc<RuntimeEnv> {
+        if context.memory_bytes_max == 0 {
+            return Arc::clone(self.base.runtime_env());
         }
-        Ok(builder.build())
+        let mut runtime = RuntimeEnv::clone(self.base.runtime_env());
+        runtime.memory_pool = Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
+        Arc::new(runtime)
     }
 }
 
@@ -262,7 +267,17 @@ impl Planned {
     /// The context that a physical plan of this query runs in.
     #[must_use]
     pub fn task_context(&self) -> Arc<TaskContext> {
-        self.state.task_ctx()
+        // Functions are looked up by name when plans are read from bytes, which nobody does here.
+        Arc::new(TaskContext::new(
+            None,
+            self.state.session_id().to_owned(),
+            self.state.config().clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            self.context.engine.runtime(&self.context),
+        ))
     }
 
     /// Starts the query. Dropping the stream ends it.

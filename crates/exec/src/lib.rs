@@ -19,6 +19,7 @@ mod functions;
 mod limit;
 mod literal;
 pub mod names;
+mod prepared;
 mod prune;
 pub mod resolve;
 mod rewrite;

@@ -20,6 +20,9 @@ use crate::literal::scalar;
 /// Combinations of bucket column values above which bucket pruning is not tried.
 const BUCKET_KEYS_MAX: usize = 1_000;
 
+/// Values of the first sort column up to which a filter counts as a look-up.
+const LOOKUP_KEYS_MAX: usize = 16;
+
 /// For each of `partitions`, whether rows that pass `filter` can be in it.
 pub(crate) fn partitions(
     filter: &Arc<dyn PhysicalExpr>,
@@ -75,6 +78,16 @@ pub(crate) fn bucket_keys(
         .map(|at| ScalarValue::iter_to_array(column_values(at)))
         .collect::<Result<_>>()
         .map(Some)
+}
+
+/// Whether `filter` asks for few values of the first sort column. The other columns of most rows are then better not
+/// decoded at all; for filters that keep more, evaluating them while decoding costs more than it saves.
+pub(crate) fn is_lookup(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef, sort_key: &[usize]) -> bool {
+    let Some(first) = sort_key.first() else { return false };
+    let name = schema.field(*first).name();
+    LiteralGuarantee::analyze(filter).iter().any(|g| {
+        g.guarantee == Guarantee::In && g.column.name() == name && g.literals.len() <= LOOKUP_KEYS_MAX
+    })
 }
 
 /// Bounds of partitions as minima and maxima of the partition columns.

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cairn_catalog::{Catalog, Distribution, OlapTable, Partition, Table};
 use cairn_ingest::arrow_schema;
-use cairn_storage::manifest::{Manifest, Segment};
+use cairn_storage::manifest::Segment;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, DFSchema, Result, Statistics};
+use datafusion::common::{DFSchema, Result, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -22,11 +22,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::to_datafusion;
-use crate::literal::scalar;
+use crate::prepared::{PreparedManifest, PreparedSegment, merge};
 use crate::prune;
 use crate::tablets::{SegmentReaders, SegmentRef, Tablets};
 
@@ -56,6 +55,14 @@ impl fmt::Display for ScanInfo {
 
 /// The scans of one query, in the order in which they were planned.
 pub(crate) type ScanLog = Arc<Mutex<Vec<Arc<ScanInfo>>>>;
+
+/// What a scan is going to read.
+struct Selection {
+    segments: Vec<SegmentRef>,
+    /// Of all segments together.
+    statistics: Statistics,
+    info: ScanInfo,
+}
 
 /// A table at one catalog state.
 pub(crate) struct TabletTable {
@@ -104,35 +111,42 @@ impl TabletTable {
     }
 
     /// The segments that `filter` can touch, with what was left out.
-    async fn select(&self, filter: Option<&Arc<dyn PhysicalExpr>>) -> Result<(Vec<SegmentRef>, ScanInfo)> {
+    async fn select(&self, filter: Option<&Arc<dyn PhysicalExpr>>) -> Result<Selection> {
         let (partitions, partitions_total) = self.select_partitions(filter)?;
-        let manifests: Vec<(Arc<Partition>, Arc<Manifest>)> = futures::stream::iter(partitions)
+        let manifests: Vec<(Arc<Partition>, Arc<PreparedManifest>)> = futures::stream::iter(partitions)
             .map(|partition| async move {
-                let manifest =
-                    self.tablets.manifest(&self.catalog, &partition).await.map_err(to_datafusion)?;
-                Ok::<_, datafusion::error::DataFusionError>((partition, manifest))
+                let manifest = self.tablets.prepared(&self.catalog, &partition, &self.schema).await;
+                Ok::<_, datafusion::error::DataFusionError>((partition, manifest.map_err(to_datafusion)?))
             })
             .buffered(MANIFESTS_AT_ONCE)
             .try_collect()
             .await?;
-        let mut selected = Vec::new();
+        let keys = self.bucket_keys(filter)?;
         let (mut tablets, mut segments_total) = ((0, 0), 0);
+        let mut touched: Vec<(&Partition, &PreparedSegment)> = Vec::new();
         for (partition, manifest) in &manifests {
-            let buckets = self.select_buckets(filter, partition)?;
+            let buckets = self.select_buckets(keys.as_deref(), partition)?;
             tablets.0 += buckets.iter().filter(|b| **b).count();
             tablets.1 += buckets.len();
-            segments_total += manifest.segments().count();
-            let in_buckets =
-                manifest.segments().filter(|(r, _)| buckets.get(r.bucket as usize).copied().unwrap_or(true));
-            for (_, segment) in in_buckets {
-                selected
-                    .push(self.tablets.segment(&self.catalog, partition, segment).map_err(to_datafusion)?);
-            }
+            segments_total += manifest.segments.len();
+            let in_buckets = manifest
+                .segments
+                .iter()
+                .filter(|segment| buckets.get(segment.bucket as usize).copied().unwrap_or(true));
+            touched.extend(in_buckets.map(|segment| (&**partition, segment)));
         }
         if let Some(filter) = filter {
-            let zone_maps: Vec<Arc<Segment>> = selected.iter().map(|s| Arc::clone(&s.segment)).collect();
+            let zone_maps: Vec<Arc<Segment>> = touched.iter().map(|(_, s)| Arc::clone(&s.segment)).collect();
             let mut keep = prune::segments(filter, &self.schema, &zone_maps)?.into_iter();
-            selected.retain(|_| keep.next().unwrap_or(true));
+            touched.retain(|_| keep.next().unwrap_or(true));
+        }
+        let statistics = match touched.len() == segments_total {
+            true => merge(&self.schema, manifests.iter().map(|(_, m)| &m.statistics)),
+            false => merge(&self.schema, touched.iter().map(|(_, s)| &*s.statistics)),
+        };
+        let mut selected = Vec::with_capacity(touched.len());
+        for (partition, segment) in touched {
+            selected.push(self.tablets.segment(&self.catalog, partition, segment).map_err(to_datafusion)?);
         }
         let info = ScanInfo {
             table: self.table.name.clone(),
@@ -142,34 +156,30 @@ impl TabletTable {
             rows: selected.iter().map(|s| s.segment.rows).sum(),
             bytes: selected.iter().map(|s| s.segment.bytes).sum(),
         };
-        Ok((selected, info))
+        Ok(Selection { segments: selected, statistics, info })
     }
 
-    /// For each bucket of `partition`, whether rows that pass `filter` can be in it.
-    fn select_buckets(
-        &self,
-        filter: Option<&Arc<dyn PhysicalExpr>>,
-        partition: &Partition,
-    ) -> Result<Vec<bool>> {
+    /// The keys that the bucket columns of rows that pass `filter` can have; `None`: any.
+    fn bucket_keys(&self, filter: Option<&Arc<dyn PhysicalExpr>>) -> Result<Option<Vec<ArrayRef>>> {
+        match (filter, &self.olap()?.distribution) {
+            (Some(filter), Distribution::Hash { columns, .. }) => {
+                prune::bucket_keys(filter, &self.schema, columns)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// For each bucket of `partition`, whether rows with `keys` can be in it.
+    fn select_buckets(&self, keys: Option<&[ArrayRef]>, partition: &Partition) -> Result<Vec<bool>> {
         let count = partition.buckets as usize;
-        let all = vec![true; count];
-        let (Some(filter), Distribution::Hash { columns, .. }) = (filter, &self.olap()?.distribution) else {
-            return Ok(all);
-        };
-        let Some(keys) = prune::bucket_keys(filter, &self.schema, columns)? else { return Ok(all) };
+        let Some(keys) = keys else { return Ok(vec![true; count]) };
         let mut touched = vec![false; count];
-        for bucket in self.tablets.buckets_of(&keys, partition.buckets).map_err(to_datafusion)? {
+        for bucket in self.tablets.buckets_of(keys, partition.buckets).map_err(to_datafusion)? {
             if let Some(slot) = touched.get_mut(bucket as usize) {
                 *slot = true;
             }
         }
         Ok(touched)
-    }
-
-    fn file(&self, segment: SegmentRef) -> PartitionedFile {
-        let statistics = Arc::new(statistics(&self.schema, std::slice::from_ref(&segment)));
-        let path = format!("{}/{}", segment.partition, segment.segment.file);
-        PartitionedFile::new(path, segment.segment.bytes).with_extension(segment).with_statistics(statistics)
     }
 }
 
@@ -202,16 +212,15 @@ impl TableProvider for TabletTable {
             }
             None => None,
         };
-        let (segments, info) = self.select(filter.as_ref()).await?;
+        let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;
         let info = Arc::new(info);
         self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&info));
         if segments.is_empty() {
             let schema = datafusion::common::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let statistics = statistics(&self.schema, &segments);
         let groups = group(
-            segments.into_iter().map(|s| self.file(s.with_info(&info))).collect(),
+            segments.into_iter().map(|s| s.with_info(&info).into_file()).collect(),
             state.config().target_partitions(),
         );
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
@@ -219,7 +228,8 @@ impl TableProvider for TabletTable {
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(readers);
         if let Some(filter) = filter {
-            source = source.with_predicate(filter);
+            let lookup = prune::is_lookup(&filter, &self.schema, &self.olap()?.sort_key);
+            source = source.with_predicate(filter).with_pushdown_filters(lookup);
         }
         let config = FileScanConfigBuilder::new(object_store_url()?, Arc::new(source))
             .with_file_groups(groups)
@@ -254,49 +264,4 @@ fn group(files: Vec<PartitionedFile>, count: usize) -> Vec<FileGroup> {
         groups.push(FileGroup::new(current));
     }
     groups
-}
-
-/// What the zone maps say of all `segments` together.
-fn statistics(schema: &SchemaRef, segments: &[SegmentRef]) -> Statistics {
-    let rows: u64 = segments.iter().map(|s| s.segment.rows).sum();
-    let bytes: u64 = segments.iter().map(|s| s.segment.bytes).sum();
-    Statistics {
-        num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
-        total_byte_size: Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX)),
-        column_statistics: schema.fields().iter().map(|field| column_statistics(field, segments)).collect(),
-    }
-}
-
-fn column_statistics(field: &arrow::datatypes::Field, segments: &[SegmentRef]) -> ColumnStatistics {
-    let mut merged = ColumnStatistics::new_unknown();
-    let (mut nulls, mut exact) = (0, true);
-    let (mut min, mut max): (Option<&cairn_types::Literal>, Option<&cairn_types::Literal>) = (None, None);
-    for segment in segments {
-        let stats = segment.segment.columns.iter().find(|c| c.name.eq_ignore_ascii_case(field.name()));
-        let Some(stats) = stats else { return merged };
-        nulls += stats.nulls;
-        exact &= stats.exact;
-        let all_null = stats.nulls == segment.segment.rows;
-        match (&stats.min, &stats.max) {
-            (Some(low), Some(high)) => {
-                min = Some(min.map_or(low, |m| m.min(low)));
-                max = Some(max.map_or(high, |m| m.max(high)));
-            }
-            _ if all_null => {}
-            _ => return merged,
-        }
-    }
-    let precise = |literal: Option<&cairn_types::Literal>| match literal.map(|l| scalar(l, field.data_type()))
-    {
-        Some(value) if value.is_null() => Precision::Absent,
-        Some(value) if exact && !matches!(value, ScalarValue::Float32(_) | ScalarValue::Float64(_)) => {
-            Precision::Exact(value)
-        }
-        Some(value) => Precision::Inexact(value),
-        None => Precision::Absent,
-    };
-    merged.null_count = Precision::Exact(usize::try_from(nulls).unwrap_or(usize::MAX));
-    merged.min_value = precise(min);
-    merged.max_value = precise(max);
-    merged
 }

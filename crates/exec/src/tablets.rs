@@ -4,23 +4,27 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, Partition};
 use cairn_env::Env;
 use cairn_storage::hash::{bucket_of_hash, hash_rows};
-use cairn_storage::manifest::{Manifest, Segment, SegmentKind};
+use cairn_storage::manifest::{Segment, SegmentKind};
 use cairn_storage::{SegmentReader, StorageContext};
 use cairn_types::{PartitionId, Result};
+use datafusion::common::Statistics;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use parquet::arrow::async_reader::AsyncFileReader;
 
 use crate::error::to_datafusion;
+use crate::prepared::{PreparedManifest, PreparedManifests, PreparedSegment};
 use crate::table::ScanInfo;
 
 /// The storage engine as scans use it.
 pub struct Tablets {
     pub storage: Arc<StorageContext>,
+    manifests: PreparedManifests,
 }
 
 /// A segment that a scan reads: travels with DataFusion's file.
@@ -29,10 +33,18 @@ pub(crate) struct SegmentRef {
     pub(crate) partition: PartitionId,
     pub(crate) segment: Arc<Segment>,
     pub(crate) info: Option<Arc<ScanInfo>>,
+    statistics: Arc<Statistics>,
     reader: SegmentReader,
 }
 
 impl SegmentRef {
+    /// The file that DataFusion asks [`SegmentReaders`] for.
+    pub(crate) fn into_file(self) -> PartitionedFile {
+        let path = format!("{}/{}", self.partition, self.segment.file);
+        let statistics = Arc::clone(&self.statistics);
+        PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics)
+    }
+
     pub(crate) fn with_info(mut self, info: &Arc<ScanInfo>) -> Self {
         self.info = Some(Arc::clone(info));
         self
@@ -40,26 +52,41 @@ impl SegmentRef {
 }
 
 impl Tablets {
+    /// Reads through `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<StorageContext>) -> Self {
+        Self { storage, manifests: PreparedManifests::default() }
+    }
+
     pub(crate) fn env(&self) -> &Env {
         &self.storage.env
     }
 
-    pub(crate) async fn manifest(&self, catalog: &Catalog, partition: &Partition) -> Result<Arc<Manifest>> {
+    /// The visible manifest of `partition`, ready for scans of a table of `schema`.
+    pub(crate) async fn prepared(
+        &self,
+        catalog: &Catalog,
+        partition: &Partition,
+        schema: &SchemaRef,
+    ) -> Result<Arc<PreparedManifest>> {
         let place = self.storage.volumes.place(catalog, partition)?;
-        self.storage.manifests.load_visible(&place, partition).await
+        let manifest = self.storage.manifests.load_visible(&place, partition).await?;
+        let name = partition.visible().map_or("", |version| &version.manifest.name);
+        Ok(self.manifests.prepare(name, &manifest, schema))
     }
 
     pub(crate) fn segment(
         &self,
         catalog: &Catalog,
         partition: &Partition,
-        segment: &Segment,
+        prepared: &PreparedSegment,
     ) -> Result<SegmentRef> {
+        let segment = &prepared.segment;
         let place = self.storage.volumes.place(catalog, partition)?;
         let reader =
             SegmentReader::open(&self.storage.cache, &place.store, &place.key(&segment.file), segment);
-        let segment = Arc::new(segment.clone());
-        Ok(SegmentRef { partition: partition.id, segment, info: None, reader })
+        let (segment, statistics) = (Arc::clone(segment), Arc::clone(&prepared.statistics));
+        Ok(SegmentRef { partition: partition.id, segment, info: None, statistics, reader })
     }
 
     /// The bucket of each key; `keys` has one array a bucket column.

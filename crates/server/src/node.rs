@@ -59,7 +59,7 @@ pub struct Node {
     pub sessions: Arc<Sessions>,
     pub metrics: Metrics,
     pub error_logs: ErrorLogs,
-    pub jobs: JobsView,
+    pub jobs: Arc<JobsView>,
 }
 
 impl Node {
@@ -87,16 +87,21 @@ impl Node {
             spill_bytes_max: limits.spill_bytes_max,
         };
         let sessions = Arc::new(Sessions::default());
-        let system =
-            Arc::new(System { journal: journal.clone(), sessions: Arc::clone(&sessions), addresses });
-        let tablets = Arc::new(Tablets { storage: Arc::clone(&storage) });
+        let jobs = Arc::new(JobsView::default());
+        let system = Arc::new(System {
+            journal: journal.clone(),
+            sessions: Arc::clone(&sessions),
+            jobs: Arc::clone(&jobs),
+            addresses,
+        });
+        let tablets = Arc::new(Tablets::new(Arc::clone(&storage)));
         let engine = Engine::new(&engine_options, tablets, system)?;
         Ok(Arc::new(Self {
             started_ms: env.now_ms(),
             committer: Committer::new(Arc::clone(&storage)),
             error_logs: ErrorLogs::new(data_dir.join("load_errors"), env.clone()),
             metrics: Metrics::default(),
-            jobs: JobsView::default(),
+            jobs,
             env,
             data_dir,
             limits,

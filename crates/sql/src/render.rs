@@ -74,7 +74,7 @@ impl VisitorMut for Printable {
 
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
         files::for_each_property(table, |key, value| {
-            if crate::ast::name::is_secret_key(key) {
+            if cairn_types::is_secret_property(key) {
                 MASK.clone_into(value);
             }
         });

@@ -1,7 +1,7 @@
 //! Segments as Parquet files.
 //!
-//! LZ4 pages (they are cheap to write and to read), 256 k rows a row group, 20 k rows a page, page index, dictionaries,
-//! the Arrow schema embedded so that types come back exactly as they were.
+//! LZ4 pages (they are cheap to write and to read), 256 k rows a row group, 8 k rows a page, page index, small
+//! dictionaries, the Arrow schema embedded so that types come back exactly as they were.
 
 use std::sync::Arc;
 
@@ -23,7 +23,10 @@ use crate::reader::parquet_error;
 use crate::segment::{BatchIter, EncodedSegment, RowsAhead, SegmentEncoder, SegmentFormat, SegmentShape};
 
 const ROW_GROUP_ROWS_MAX: usize = 256 << 10;
-const PAGE_ROWS_MAX: usize = 20_000;
+/// What one row costs whoever asks for it by its key: a page of each column.
+const PAGE_ROWS_MAX: usize = 8 << 10;
+/// A reader of any page decodes the dictionary of its column first.
+const DICTIONARY_BYTES_MAX: usize = 128 << 10;
 /// Bytes of a string in statistics; longer ones are cut, and then are bounds instead of values.
 const STATISTICS_BYTES_MAX: usize = 64;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -72,6 +75,7 @@ fn properties(shape: &SegmentShape, ahead: &RowsAhead) -> WriterProperties {
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES_MAX))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES_MAX))

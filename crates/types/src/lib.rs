@@ -6,11 +6,13 @@ pub mod error;
 pub mod id;
 pub mod limits;
 pub mod schema;
+pub mod secret;
 pub mod sqltype;
 pub mod value;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{DbId, JobId, PartitionId, SnapshotId, TableId, TxnId, VolumeId};
 pub use schema::{Column, ColumnDefault, Schema};
+pub use secret::is_secret_property;
 pub use sqltype::SqlType;
 pub use value::Literal;

@@ -163,13 +163,13 @@ async fn damaged_files_are_named_and_never_answered_from() {
     assert!(tried >= 8, "{tried}");
 }
 
-fn flip(bytes: &[u8], at: usize) -> Vec<u8> {
+pub fn flip(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at] ^= 0x10;
     bytes
 }
 
-fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -7,5 +7,6 @@ mod faults;
 mod harness;
 mod lifecycle;
 mod loads;
+mod shortage;
 mod slt;
 mod snapshots;

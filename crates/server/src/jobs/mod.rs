@@ -4,10 +4,11 @@ mod compaction;
 mod snapshots;
 mod vacuum;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_catalog::Catalog;
+use cairn_snapshot::usage::SnapshotUsage;
 use cairn_types::{Error, ErrorKind, Result, SnapshotId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,6 +23,9 @@ pub use vacuum::rows as vacuum_rows;
 
 /// Between two looks at the fences.
 const FENCE_INTERVAL_MS: u64 = 5_000;
+
+/// What snapshots reach, by their names.
+pub type SnapshotUsages = BTreeMap<String, SnapshotUsage>;
 
 /// What others may see and change of the jobs.
 #[derive(Default)]
@@ -41,6 +45,12 @@ impl JobsView {
     /// Looks for snapshot work at once instead of at the next tick.
     pub fn wake_snapshots(&self) {
         self.snapshots.notify_one();
+    }
+
+    /// What each snapshot reached when the vacuum last looked.
+    #[must_use]
+    pub fn snapshot_usages(&self) -> SnapshotUsages {
+        self.last_vacuum.lock().as_ref().map(|report| report.snapshots.clone()).unwrap_or_default()
     }
 
     /// The last round of the vacuum.

@@ -70,7 +70,9 @@ fn with_filter<'a>(session: &Session, show: &'a Show) -> Result<Option<Filtered<
         }
         Show::Status { filter, .. } => (cluster::status(node), 0, filter.as_ref()),
         Show::StorageVolumes { filter } => (cluster::volumes(&catalog), 0, filter.as_ref()),
-        Show::Snapshots { filter } => (cluster::snapshots(&catalog), 0, filter.as_ref()),
+        Show::Snapshots { filter } => {
+            (cluster::snapshots(&catalog, &node.jobs.snapshot_usages()), 0, filter.as_ref())
+        }
         Show::CharacterSet { filter } => (mysql::character_sets(), 0, filter.as_ref()),
         Show::Collation { filter } => (mysql::collations(), 0, filter.as_ref()),
         Show::Triggers { database: name, filter } => {

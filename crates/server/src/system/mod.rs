@@ -23,6 +23,7 @@ use cairn_journal::Journal;
 use cairn_types::{Column, Literal, Result, Schema, SqlType};
 use datafusion::datasource::MemTable;
 
+use crate::jobs::{JobsView, SnapshotUsages};
 use crate::node::Addresses;
 use crate::queries::{SessionEntry, Sessions};
 use crate::rows::{Rows, int};
@@ -50,6 +51,7 @@ const REAL: SqlType = SqlType::Double;
 pub struct System {
     pub journal: Journal<CatalogState>,
     pub sessions: Arc<Sessions>,
+    pub jobs: Arc<JobsView>,
     pub addresses: Addresses,
 }
 
@@ -57,6 +59,8 @@ pub struct System {
 pub struct Scope<'a> {
     pub catalog: &'a Catalog,
     pub sessions: &'a [Arc<SessionEntry>],
+    /// What each snapshot reaches, as the last round of the vacuum found it.
+    pub usage: &'a SnapshotUsages,
     pub addresses: Addresses,
     /// Who asks.
     pub user: &'a str,
@@ -145,7 +149,8 @@ impl SystemTables for System {
     ) -> Result<Option<MemTable>> {
         let Some(found) = find(database, table) else { return Ok(None) };
         let sessions = self.sessions.list();
-        let scope = Scope { catalog, sessions: &sessions, addresses: self.addresses, user };
+        let usage = self.jobs.snapshot_usages();
+        let scope = Scope { catalog, sessions: &sessions, usage: &usage, addresses: self.addresses, user };
         found.rows(&scope).table().map(Some)
     }
 }
@@ -177,7 +182,8 @@ pub(crate) mod tests {
     pub(crate) fn scope(catalog: &Catalog) -> Scope<'_> {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses { mysql: local(9030), http: local(8030) };
-        Scope { catalog, sessions: &[], addresses, user: "root" }
+        static NONE: SnapshotUsages = SnapshotUsages::new();
+        Scope { catalog, sessions: &[], usage: &NONE, addresses, user: "root" }
     }
 
     /// The values of `column` in all rows of a system table.

@@ -5,6 +5,7 @@ use cairn_objects::layout;
 use cairn_types::{Literal, SqlType};
 
 use super::{LONG, Scope, SystemTable, TEXT, TIME};
+use crate::jobs::SnapshotUsages;
 use crate::rows::{Rows, int, text, time};
 
 pub(super) const TABLES: &[SystemTable] = &[
@@ -21,6 +22,7 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("STORAGE_PATH", TEXT),
             ("SIZE_BYTES", LONG),
             ("FILES", LONG),
+            ("EXCLUSIVE_BYTES", LONG),
             ("EXPIRES_TIME", TIME),
             ("COMMENT", TEXT),
         ],
@@ -39,6 +41,7 @@ const JOB_COLUMNS: &[(&str, SqlType)] = &[
     ("ERROR_MESSAGE", TEXT),
     ("SIZE_BYTES", LONG),
     ("FILES", LONG),
+    ("EXCLUSIVE_BYTES", LONG),
     ("EXPIRES_TIME", TIME),
     ("COMMENT", TEXT),
 ];
@@ -90,25 +93,35 @@ fn cluster_snapshots(scope: &Scope<'_>, rows: &mut Rows) {
             storage_path(scope.catalog, snapshot),
             bytes,
             files,
+            exclusive_bytes(scope.usage, snapshot),
             maybe_time(snapshot.expires_ms()),
             text(&snapshot.comment),
         ]);
     }
 }
 
+/// `EXCLUSIVE_BYTES`: what would become free if only this snapshot went; NULL until the vacuum has looked.
+#[must_use]
+pub fn exclusive_bytes(usage: &SnapshotUsages, snapshot: &Snapshot) -> Literal {
+    match usage.get(&snapshot.name) {
+        Some(usage) if snapshot.state == SnapshotState::Finished => int(usage.exclusive_bytes),
+        _ => Literal::Null,
+    }
+}
+
 fn cluster_snapshot_jobs(scope: &Scope<'_>, rows: &mut Rows) {
-    fill_jobs(scope.catalog, rows);
+    fill_jobs(scope.catalog, scope.usage, rows);
 }
 
 /// The rows of `cluster_snapshot_jobs`, for `SHOW PROC '/jobs'`.
 #[must_use]
-pub fn jobs(catalog: &Catalog) -> Rows {
+pub fn jobs(catalog: &Catalog, usage: &SnapshotUsages) -> Rows {
     let mut rows = Rows::new(JOB_COLUMNS);
-    fill_jobs(catalog, &mut rows);
+    fill_jobs(catalog, usage, &mut rows);
     rows
 }
 
-fn fill_jobs(catalog: &Catalog, rows: &mut Rows) {
+fn fill_jobs(catalog: &Catalog, usage: &SnapshotUsages, rows: &mut Rows) {
     for snapshot in catalog.snapshots() {
         let [bytes, files] = size(snapshot);
         rows.push([
@@ -121,6 +134,7 @@ fn fill_jobs(catalog: &Catalog, rows: &mut Rows) {
             text(&snapshot.error),
             bytes,
             files,
+            exclusive_bytes(usage, snapshot),
             maybe_time(snapshot.expires_ms()),
             text(&snapshot.comment),
         ]);

@@ -34,23 +34,12 @@ pub struct Property {
     pub value: String,
 }
 
-/// The words in a property's key that say its value is a secret.
-const SECRET_WORDS: [&str; 8] =
-    ["secret", "password", "passwd", "access_key", "token", "credential", "shared_key", "private_key"];
-
 impl Property {
     /// Whether the value must never be printed.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        is_secret_key(&self.key)
+        cairn_types::is_secret_property(&self.key)
     }
-}
-
-/// Whether a property with this key holds a secret.
-#[must_use]
-pub fn is_secret_key(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
 /// `'user'@'host'`; `%` where the text names no host.

@@ -6,12 +6,13 @@ use cairn_catalog::{Catalog, Snapshot};
 use cairn_journal::Member;
 use cairn_types::{Literal, SqlType};
 
+use crate::jobs::SnapshotUsages;
 use crate::node::{Node, VERSION};
 use crate::rows::{Rows, boolean_text, int, text, time_text};
 use crate::statement::partitions::size_text;
 use crate::system::objects::{Contents, visible_tables};
 use crate::system::sessions::{process, seen_by};
-use crate::system::snapshots::{maybe_time, size, storage_path, volume_name};
+use crate::system::snapshots::{exclusive_bytes, maybe_time, size, storage_path, volume_name};
 use crate::system::{WAREHOUSE, count};
 
 const TEXT: SqlType = SqlType::String;
@@ -241,7 +242,7 @@ pub fn volumes(catalog: &Catalog) -> Rows {
 }
 
 /// `SHOW SNAPSHOTS`: all that the catalog remembers, oldest first.
-pub fn snapshots(catalog: &Catalog) -> Rows {
+pub fn snapshots(catalog: &Catalog, usage: &SnapshotUsages) -> Rows {
     let mut rows = Rows::new(&[
         ("SNAPSHOT_NAME", TEXT),
         ("TYPE", TEXT),
@@ -255,13 +256,14 @@ pub fn snapshots(catalog: &Catalog) -> Rows {
         ("STORAGE_PATH", TEXT),
         ("SIZE_BYTES", LONG),
         ("FILES", LONG),
+        ("EXCLUSIVE_BYTES", LONG),
         ("COMMENT", TEXT),
     ]);
-    catalog.snapshots().for_each(|snapshot| rows.push(snapshot_row(catalog, snapshot)));
+    catalog.snapshots().for_each(|snapshot| rows.push(snapshot_row(catalog, usage, snapshot)));
     rows
 }
 
-fn snapshot_row(catalog: &Catalog, snapshot: &Snapshot) -> [Literal; 13] {
+fn snapshot_row(catalog: &Catalog, usage: &SnapshotUsages, snapshot: &Snapshot) -> [Literal; 14] {
     let [bytes, files] = size(snapshot);
     [
         text(&snapshot.name),
@@ -276,6 +278,7 @@ fn snapshot_row(catalog: &Catalog, snapshot: &Snapshot) -> [Literal; 13] {
         storage_path(catalog, snapshot),
         bytes,
         files,
+        exclusive_bytes(usage, snapshot),
         text(&snapshot.comment),
     ]
 }

@@ -145,7 +145,7 @@ mod tests {
             spill_dir: spill_dir.to_owned(),
             spill_bytes_max: 1 << 20,
         };
-        Engine::new(&options, Arc::new(Tablets { storage }), Arc::new(Fixed(Arc::clone(catalog)))).unwrap()
+        Engine::new(&options, Arc::new(Tablets::new(storage)), Arc::new(Fixed(Arc::clone(catalog)))).unwrap()
     }
 
     /// What stands behind `SHOW LOAD`.
