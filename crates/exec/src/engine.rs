@@ -14,6 +14,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use sqlparser::ast::{Query, Statement};
@@ -24,7 +25,7 @@ use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
-use crate::{files, functions, semantics};
+use crate::{constant, files, functions, semantics};
 
 /// Limits of the process that runs queries.
 #[derive(Clone, Debug)]
@@ -285,6 +286,10 @@ impl Planned {
     /// # Errors
     /// As [`Planned::physical`].
     pub async fn execute(&self) -> Result<SendableRecordBatchStream> {
+        if let Some(row) = constant::row(&self.plan).map_err(from_datafusion)? {
+            let rows = futures::stream::once(std::future::ready(Ok(row)));
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
+        }
         let plan = self.physical().await?;
         execute_stream(plan, self.task_context()).map_err(from_datafusion)
     }

@@ -11,6 +11,7 @@
 //!
 //! **Deliberately absent**: sessions, statements other than queries, and writing to tables.
 
+mod constant;
 mod engine;
 mod error;
 mod explain;

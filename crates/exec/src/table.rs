@@ -224,13 +224,15 @@ impl TableProvider for TabletTable {
             state.config().target_partitions(),
         );
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
-        let mut source = ParquetSource::new(Arc::clone(&self.schema))
+        // The filter itself comes back with the optimizer's pushdown, once.
+        let lookup = match &filter {
+            Some(filter) => prune::is_lookup(filter, &self.schema, &self.olap()?.sort_key),
+            None => false,
+        };
+        let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.table_options().parquet.clone())
-            .with_parquet_file_reader_factory(readers);
-        if let Some(filter) = filter {
-            let lookup = prune::is_lookup(&filter, &self.schema, &self.olap()?.sort_key);
-            source = source.with_predicate(filter).with_pushdown_filters(lookup);
-        }
+            .with_parquet_file_reader_factory(readers)
+            .with_pushdown_filters(lookup);
         let config = FileScanConfigBuilder::new(object_store_url()?, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

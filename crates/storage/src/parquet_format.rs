@@ -1,6 +1,6 @@
 //! Segments as Parquet files.
 //!
-//! LZ4 pages (they are cheap to write and to read), 256 k rows a row group, 8 k rows a page, page index, small
+//! Snappy pages (they are cheap to write and to read), 256 k rows a row group, 4 k rows a page, page index, small
 //! dictionaries, the Arrow schema embedded so that types come back exactly as they were.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::segment::{BatchIter, EncodedSegment, RowsAhead, SegmentEncoder, Segme
 
 const ROW_GROUP_ROWS_MAX: usize = 256 << 10;
 /// What one row costs whoever asks for it by its key: a page of each column.
-const PAGE_ROWS_MAX: usize = 8 << 10;
+const PAGE_ROWS_MAX: usize = 4 << 10;
 /// A reader of any page decodes the dictionary of its column first.
 const DICTIONARY_BYTES_MAX: usize = 128 << 10;
 /// Bytes of a string in statistics; longer ones are cut, and then are bounds instead of values.
@@ -72,7 +72,7 @@ fn properties(shape: &SegmentShape, ahead: &RowsAhead) -> WriterProperties {
     });
     let mut builder = WriterProperties::builder()
         .set_created_by("cairn".to_owned())
-        .set_compression(Compression::LZ4_RAW)
+        .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)

@@ -195,7 +195,7 @@ async fn run(
     batch: RecordBatch,
 ) -> Result<RecordBatch> {
     let variables = Variables::default();
-    let facts = Facts { values: variables.facts(catalog), functions: Vec::new() };
+    let facts = Facts { variables, catalog: Arc::clone(catalog), functions: Vec::new() };
     let mut context = node.engine.context(Arc::clone(catalog), database, user, Arc::new(facts));
     context.parallelism = 1;
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;

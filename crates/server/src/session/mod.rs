@@ -129,7 +129,7 @@ impl Session {
         Ok((context, variables.number(catalog, "query_timeout").max(1)))
     }
 
-    fn facts(&self, catalog: &Catalog, variables: &Variables) -> Facts {
+    fn facts(&self, catalog: &Arc<Catalog>, variables: &Variables) -> Facts {
         let text = |s: &str| Value::SingleQuotedString(s.to_owned());
         let user = format!("'{}'@'{}'", self.user, self.guard.entry.host);
         let database = if self.database.is_empty() { Value::Null } else { text(&self.database) };
@@ -146,7 +146,7 @@ impl Session {
             ("last_query_id", text(&self.last_query_id)),
             ("current_role", text(if self.user == "root" { "root" } else { "NONE" })),
         ];
-        Facts { values: variables.facts(catalog), functions }
+        Facts { variables: variables.clone(), catalog: Arc::clone(catalog), functions }
     }
 
     /// `SET …`.

@@ -1,6 +1,7 @@
 //! Session and global variables: what MySQL clients ask for, and what changes how Cairn runs a query.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cairn_catalog::Catalog;
 use cairn_exec::names::SessionFacts;
@@ -188,15 +189,16 @@ pub fn global(name: &str, value: &str) -> Result<(String, String)> {
     Ok((global_key(&name), value))
 }
 
-/// What queries of a session can ask of it.
+/// What queries of a session can ask of it. Values are looked up when they are asked for: most queries ask for none.
 pub struct Facts {
-    pub values: BTreeMap<String, Value>,
+    pub variables: Variables,
+    pub catalog: Arc<Catalog>,
     pub functions: Vec<(&'static str, Value)>,
 }
 
 impl SessionFacts for Facts {
     fn variable(&self, name: &str) -> Option<Value> {
-        self.values.get(name).cloned()
+        self.variables.value(&self.catalog, name)
     }
 
     fn function(&self, name: &str) -> Option<Value> {
@@ -205,17 +207,15 @@ impl SessionFacts for Facts {
 }
 
 impl Variables {
-    /// The variables as SQL values, for [`Facts`].
-    #[must_use]
-    pub fn facts(&self, catalog: &Catalog) -> BTreeMap<String, Value> {
-        let system = VARIABLES.iter().map(|(name, kind, _)| {
-            let text = self.get(catalog, name).unwrap_or_default();
-            let is_number = matches!(kind, Kind::Number | Kind::Switch) || text.parse::<u64>().is_ok();
-            let value = if is_number { Value::Number(text, false) } else { Value::SingleQuotedString(text) };
-            ((*name).to_owned(), value)
-        });
-        let user = self.user.iter().map(|(name, value)| (format!("@{name}"), value.clone()));
-        system.chain(user).collect()
+    /// The value of a variable as SQL has it: `x` of the system, or `@x` of the user.
+    fn value(&self, catalog: &Catalog, name: &str) -> Option<Value> {
+        if let Some(user) = name.strip_prefix('@') {
+            return self.user.get(user).cloned();
+        }
+        let (_, kind, _) = VARIABLES.iter().find(|(known, ..)| *known == name)?;
+        let text = self.get(catalog, name)?;
+        let is_number = matches!(kind, Kind::Number | Kind::Switch) || text.parse::<u64>().is_ok();
+        Some(if is_number { Value::Number(text, false) } else { Value::SingleQuotedString(text) })
     }
 }
 
