@@ -21,7 +21,7 @@ def use_cores(count):
 def describe(options, binary):
     """Lines for RESULTS.md: machine, versions, command and date."""
     versions = [f"Python {platform.python_version()}"]
-    versions += [f"{name} {importlib.metadata.version(name)}" for name in ("datafusion", "duckdb", "mysql-connector-python", "PyMySQL")]
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in ("datafusion", "duckdb", "PyMySQL")]
     if binary:
         output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
         versions.insert(0, output.strip())
