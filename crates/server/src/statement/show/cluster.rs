@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn snapshots_tell_their_state() {
-        let rows = texts(&snapshots(&sample()));
+        let rows = texts(&snapshots(&sample(), &SnapshotUsages::new()));
         assert_eq!(rows[0][..3], ["good", "MANUAL", "FINISHED"]);
         assert_eq!(
             rows[0][6..10],
