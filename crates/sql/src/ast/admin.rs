@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::interval::Interval;
 use super::name::{Property, commas, literal, properties, quoted, when};
-use super::partition::TimeUnit;
 use super::volume::VolumeName;
 
 /// `ADMIN …` and `ALTER SYSTEM …`.
@@ -14,30 +14,15 @@ pub enum Admin {
     /// `ADMIN SHOW FRONTEND CONFIG [LIKE 'pattern']`.
     ShowFrontendConfig { pattern: Option<String> },
     /// `ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON [INTERVAL n unit] [STORAGE VOLUME v]`.
-    AutomatedSnapshotOn { interval: Option<SnapshotInterval>, volume: Option<VolumeName> },
+    AutomatedSnapshotOn { interval: Option<Interval>, volume: Option<VolumeName> },
     /// `ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF`.
     AutomatedSnapshotOff,
     /// `ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET INTERVAL n unit`.
-    AlterAutomatedSnapshot { interval: SnapshotInterval },
+    AlterAutomatedSnapshot { interval: Interval },
     /// `ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT`.
     ShowAutomatedSnapshot,
     /// `ALTER SYSTEM CREATE IMAGE`.
     CreateImage,
-}
-
-/// `INTERVAL n unit`; the unit has a fixed length (up to WEEK).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SnapshotInterval {
-    pub count: u64,
-    pub unit: TimeUnit,
-}
-
-impl SnapshotInterval {
-    /// The interval in seconds; at least 1 (the parser refuses 0, overflow, and units without a fixed length).
-    #[must_use]
-    pub fn seconds(self) -> u64 {
-        self.unit.seconds(self.count).unwrap_or(u64::MAX)
-    }
 }
 
 /// `CREATE SNAPSHOT [IF NOT EXISTS] [name] [PROPERTIES(…)]`.
@@ -54,12 +39,6 @@ pub struct CreateSnapshot {
 pub struct DropSnapshot {
     pub if_exists: bool,
     pub name: String,
-}
-
-impl fmt::Display for SnapshotInterval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "INTERVAL {} {}", self.count, self.unit)
-    }
 }
 
 impl fmt::Display for Admin {

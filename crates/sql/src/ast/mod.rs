@@ -7,6 +7,7 @@ pub mod admin;
 pub mod alter;
 pub mod database;
 pub mod dml;
+pub mod interval;
 pub mod name;
 pub mod partition;
 pub mod session;
@@ -20,10 +21,11 @@ use std::fmt;
 
 use sqlparser::ast::Query;
 
-pub use admin::{Admin, CreateSnapshot, DropSnapshot, SnapshotInterval};
+pub use admin::{Admin, CreateSnapshot, DropSnapshot};
 pub use alter::{AlterOp, AlterTable, ColumnPosition};
 pub use database::{CreateDatabase, DropDatabase, Recover, RecoverTarget};
 pub use dml::{Assignment, Delete, Insert, InsertPartitions, InsertTarget, Update};
+pub use interval::Interval;
 pub use name::{DatabaseName, Property, TableName, UserName};
 pub use partition::{
     BoundValue, ListPartition, PartitionBy, PartitionDef, PartitionKind, RangeBounds, RangePartition,

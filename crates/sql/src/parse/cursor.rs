@@ -121,6 +121,11 @@ impl<'a> Cursor<'a> {
         if self.at_end() { Ok(()) } else { Err(self.unexpected("the end of the statement")) }
     }
 
+    /// A clause may be given once: `given` says whether it was before.
+    pub fn once(&self, given: bool, what: &str) -> Result<()> {
+        if given { Err(self.error(&format!("{what} is given twice"))) } else { Ok(()) }
+    }
+
     /// The error that `expected` did not come.
     pub fn unexpected(&self, expected: &str) -> Error {
         let found = match self.token_at(0) {

@@ -6,6 +6,7 @@ mod column;
 pub(crate) mod cursor;
 mod database;
 mod dml;
+mod interval;
 mod partition;
 mod query;
 mod session;
