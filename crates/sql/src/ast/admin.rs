@@ -1,4 +1,4 @@
-//! What keeps the cluster running: settings, snapshots, images.
+//! What keeps the cluster running: settings, snapshots, images, the pause of materialized views.
 
 use std::fmt;
 
@@ -21,6 +21,10 @@ pub enum Admin {
     AlterAutomatedSnapshot { interval: Interval },
     /// `ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT`.
     ShowAutomatedSnapshot,
+    /// `ADMIN PAUSE MATERIALIZED VIEWS`: all that are active become inactive until they are resumed.
+    PauseMaterializedViews,
+    /// `ADMIN RESUME MATERIALIZED VIEWS`: exactly those become active that were paused.
+    ResumeMaterializedViews,
     /// `ALTER SYSTEM CREATE IMAGE`.
     CreateImage,
 }
@@ -67,6 +71,8 @@ impl fmt::Display for Admin {
                 write!(f, "ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET {interval}")
             }
             Self::ShowAutomatedSnapshot => f.write_str("ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT"),
+            Self::PauseMaterializedViews => f.write_str("ADMIN PAUSE MATERIALIZED VIEWS"),
+            Self::ResumeMaterializedViews => f.write_str("ADMIN RESUME MATERIALIZED VIEWS"),
             Self::CreateImage => f.write_str("ALTER SYSTEM CREATE IMAGE"),
         }
     }

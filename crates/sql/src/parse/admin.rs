@@ -25,10 +25,17 @@ pub(super) fn admin(c: &mut Cursor<'_>) -> Result<Statement> {
         Admin::AlterAutomatedSnapshot { interval: interval(c)? }
     } else if c.eat("ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT") {
         Admin::ShowAutomatedSnapshot
+    } else if c.eat("ADMIN PAUSE MATERIALIZED VIEWS") {
+        Admin::PauseMaterializedViews
+    } else if c.eat("ADMIN RESUME MATERIALIZED VIEWS") {
+        Admin::ResumeMaterializedViews
     } else {
         return Err(unsupported::refusal(c).unwrap_or_else(|| {
             c.eat("ADMIN");
-            c.unexpected("SET FRONTEND CONFIG, SHOW FRONTEND CONFIG or … AUTOMATED CLUSTER SNAPSHOT")
+            c.unexpected(
+                "SET FRONTEND CONFIG, SHOW FRONTEND CONFIG, … AUTOMATED CLUSTER SNAPSHOT or PAUSE | RESUME \
+                 MATERIALIZED VIEWS",
+            )
         }));
     };
     Ok(Statement::Admin(admin))

@@ -107,7 +107,7 @@ fn table_items(c: &mut Cursor<'_>) -> Result<Items> {
     Ok(items)
 }
 
-fn index(c: &mut Cursor<'_>) -> Result<IndexDef> {
+pub(super) fn index(c: &mut Cursor<'_>) -> Result<IndexDef> {
     c.expect("INDEX")?;
     let name = c.ident("the name of an index")?;
     let columns = c.ident_list("the name of a column")?;
@@ -171,7 +171,7 @@ fn key_model(c: &mut Cursor<'_>) -> Option<KeyModel> {
 }
 
 /// `(a, b)` or `a, b`.
-fn sort_key(c: &mut Cursor<'_>) -> Result<Vec<String>> {
+pub(super) fn sort_key(c: &mut Cursor<'_>) -> Result<Vec<String>> {
     if c.peek_is(0, &Token::LParen) {
         c.ident_list("the name of a column")
     } else {
