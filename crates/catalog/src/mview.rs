@@ -108,10 +108,7 @@ pub enum RefreshTrigger {
     /// `ASYNC`: a change of a base.
     Change,
     /// `ASYNC [START(…)] EVERY(…)`: at `start_ms + n * every_ms`.
-    Every {
-        start_ms: u64,
-        every_ms: u64,
-    },
+    Every { start_ms: u64, every_ms: u64 },
 }
 
 /// Whether an MV is refreshed and used.

@@ -13,6 +13,10 @@ use crate::node::Node;
 use crate::rows::{Rows, int, text};
 use crate::settings;
 
+/// Finished task runs are listed for so long, and so many of them, as in StarRocks.
+const TASK_RUNS_MS: u64 = 7 * 24 * 3_600_000;
+const TASK_RUNS_MAX: u64 = 10_000;
+
 /// Rounds until `shutdown`.
 pub(super) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
     let mut vacuum = Vacuum::default();
@@ -43,6 +47,8 @@ async fn round(node: &Arc<Node>, vacuum: &mut Vacuum) -> Result<VacuumReport> {
         label_ms: seconds("label_keep_max_second"),
         labels_max: settings::number(&catalog, "label_keep_max_num"),
         jobs_max: settings::number(&catalog, "max_historical_automated_cluster_snapshot_jobs"),
+        task_runs_ms: TASK_RUNS_MS,
+        task_runs_max: TASK_RUNS_MAX,
     };
     if let Some(command) = trim(&catalog, &trims, node.env.now_ms()) {
         node.propose(command).await?;

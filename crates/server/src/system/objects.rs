@@ -326,7 +326,7 @@ pub(crate) mod tests {
         let partition = olap.partitions["p2"];
         assert_ne!(catalog.partition(partition).unwrap().bounds, Bounds::All);
         let manifest = ManifestRef { name: "m1".into(), checksum: 7, rows: 100, bytes: 5_000, segments: 2 };
-        let changes = vec![PartitionChange { partition, base: None, manifest }];
+        let changes = vec![PartitionChange { partition, base: None, manifest, replaces: false }];
         let label = Some("l1".into());
         apply(catalog, 6, Command::Commit { db, txn: None, label, changes, details: "100 rows".into() });
         let open =
