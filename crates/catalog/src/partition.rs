@@ -210,8 +210,8 @@ impl Catalog {
             return Err(Error::analysis(format!("partition {} has no room between its bounds", spec.name)));
         }
         let near = self.bounds.neighbours(table, &spec.bounds);
-        let near = near.into_iter().filter_map(|id| self.partition(id));
-        match near.into_iter().find(|p| p.bounds.overlaps(&spec.bounds)) {
+        let mut near = near.into_iter().filter_map(|id| self.partition(id));
+        match near.find(|p| p.bounds.overlaps(&spec.bounds)) {
             None => Ok(()),
             Some(other) => Err(Error::analysis(format!(
                 "Range or list of partition {} is intersected with partition {}",

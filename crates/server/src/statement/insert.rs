@@ -93,6 +93,7 @@ async fn insert_into_table(
         written: vec![written],
         details: String::new(),
         overwrite: statement.overwrite,
+        refresh: None,
     };
     let committed = session.node.committer.commit(request).await?;
     session.node.metrics.rows_loaded(rows);
@@ -119,6 +120,7 @@ pub async fn into_new_table(session: &Session, id: TableId, source: &Query) -> R
         written: vec![written],
         details: String::new(),
         overwrite: false,
+        refresh: None,
     };
     session.node.committer.commit(request).await?;
     Ok(rows)
