@@ -4,6 +4,8 @@
 //!
 //! - [`cells()`]: the partitions that an MV should have.
 //! - [`verdict()`]: which of them are stale, and why; the same function for triggers, refreshes and rewrites.
+//! - [`select`], [`batches()`]: the part of a verdict that a `REFRESH` asks for, and its portions.
+//! - [`delta`]: whether new rows alone bring a cell up to date.
 //!
 //! **Invariants**
 //! - Numbers decide, never times: `now_ms` counts for ages that a property asks for, and for nothing else.
@@ -13,11 +15,13 @@
 //!
 //! **Deliberately absent**: SQL (whether a query can be merged or answered is not known here), and the state of runs.
 
+mod batches;
 mod bound;
 mod cells;
 mod differences;
 mod exclusions;
 mod expiry;
+mod incremental;
 mod layers;
 mod lists;
 mod map;
@@ -27,14 +31,19 @@ mod plan;
 mod properties;
 mod ranges;
 mod reason;
+pub mod select;
 mod source;
 mod str2date;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod time;
 mod verdict;
 
+pub use batches::{ADAPTIVE_ROWS_MAX, Strategy, batches, strategy};
 pub use bound::BaseName;
 pub use cells::{Cell, cells};
+pub use incremental::{Growth, delta};
 pub use reason::Reason;
 pub use verdict::{CellVerdict, Purpose, Verdict, is_fresh, limit_automatic, verdict};
