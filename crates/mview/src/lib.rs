@@ -6,6 +6,7 @@
 //! - [`verdict()`]: which of them are stale, and why; the same function for triggers, refreshes and rewrites.
 //! - [`select`], [`batches()`]: the part of a verdict that a `REFRESH` asks for, and its portions.
 //! - [`delta`]: whether new rows alone bring a cell up to date.
+//! - [`graph`], [`schedule`]: the order of MVs on MVs, and what starts when.
 //!
 //! **Invariants**
 //! - Numbers decide, never times: `now_ms` counts for ages that a property asks for, and for nothing else.
@@ -21,6 +22,7 @@ mod cells;
 mod differences;
 mod exclusions;
 mod expiry;
+pub mod graph;
 mod incremental;
 mod layers;
 mod lists;
@@ -31,7 +33,9 @@ mod plan;
 mod properties;
 mod ranges;
 mod reason;
+pub mod schedule;
 pub mod select;
+mod signature;
 mod source;
 mod str2date;
 #[cfg(test)]
@@ -46,4 +50,5 @@ pub use bound::BaseName;
 pub use cells::{Cell, cells};
 pub use incremental::{Growth, delta};
 pub use reason::Reason;
+pub use signature::signature;
 pub use verdict::{CellVerdict, Purpose, Verdict, is_fresh, limit_automatic, verdict};
