@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_catalog::{Bounds, Catalog, Partition, Partitioning};
-use cairn_types::{Error, PartitionId, Result, SqlType};
+use cairn_types::{Error, Result, SqlType};
 
 use crate::bound::Bound;
 use crate::source::Source;
@@ -40,11 +40,7 @@ pub(crate) fn plan<'a>(catalog: &'a Catalog, bound: &Bound<'a>) -> Result<Plan<'
     wanted.sort_by(|a, b| order::compare(&a.bounds, &b.bounds));
     let mut existing: Vec<_> = catalog.partitions_of(&bound.mview.table).map(AsRef::as_ref).collect();
     existing.sort_by(|a: &&Partition, b| order::compare(&a.bounds, &b.bounds));
-    let find = |bounds: &Bounds| {
-        let at = existing.binary_search_by(|p: &&Partition| order::compare(&p.bounds, bounds)).ok()?;
-        existing.get(at).copied()
-    };
-    let found: Vec<_> = wanted.iter().map(|cell| find(&cell.bounds)).collect();
+    let found = same_bounds(&wanted, &existing);
     let cells = named(bound, wanted, found);
     Ok(Plan { cells, existing })
 }
@@ -52,10 +48,20 @@ pub(crate) fn plan<'a>(catalog: &'a Catalog, bound: &Bound<'a>) -> Result<Plan<'
 impl<'a> Plan<'a> {
     /// The MV's partitions that are no cell, by bounds.
     pub(crate) fn obsolete(&self) -> Vec<&'a Partition> {
-        let kept: BTreeSet<PartitionId> =
-            self.cells.iter().filter_map(|cell| cell.partition).map(|p| p.id).collect();
-        self.existing.iter().filter(|p| !kept.contains(&p.id)).copied().collect()
+        // Both lists are sorted alike, so the partitions of cells stand in the other list in the same order.
+        let mut kept = self.cells.iter().filter_map(|cell| cell.partition).map(|p| p.id).peekable();
+        self.existing.iter().filter(|p| kept.next_if_eq(&p.id).is_none()).copied().collect()
     }
+}
+
+/// For each cell the partition with its bounds; both lists are sorted by bounds.
+fn same_bounds<'a>(wanted: &[Wanted<'_>], existing: &[&'a Partition]) -> Vec<Option<&'a Partition>> {
+    let mut left = existing.iter().peekable();
+    let mut find = |bounds: &Bounds| {
+        while left.next_if(|p| order::compare(&p.bounds, bounds).is_lt()).is_some() {}
+        left.next_if(|p| p.bounds == *bounds).copied()
+    };
+    wanted.iter().map(|cell| find(&cell.bounds)).collect()
 }
 
 fn wanted<'a>(bound: &Bound<'a>) -> Result<Vec<Wanted<'a>>> {

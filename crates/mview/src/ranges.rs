@@ -21,7 +21,7 @@ struct Piece<'a, V> {
 
 /// The cells of an MV that is `RANGE (…)`: between any two bounds next to each other.
 pub(crate) fn cut<'a>(bound: &Bound<'a>) -> Result<Vec<Wanted<'a>>> {
-    let pieces = pieces(bound)?;
+    let pieces = pieces(bound, |key| key.collect::<Result<Vec<_>>>())?;
     let mut points: Vec<_> = pieces.iter().flat_map(|p| [&p.lower, &p.upper]).flatten().collect();
     points.sort();
     points.dedup();
@@ -71,11 +71,7 @@ fn floor_of(bound: &Bound<'_>) -> Option<Slicer> {
 /// end: below the lowest slice there is one cell (two when NULL has a partition of its own), above the highest
 /// another.
 pub(crate) fn slice<'a>(bound: &Bound<'a>, slicer: Slicer, ty: SqlType) -> Result<Vec<Wanted<'a>>> {
-    let time = |bound: &Option<Vec<Literal>>| bound.as_ref().and_then(|b| b.first()).map(micros).transpose();
-    let mut times = Vec::new();
-    for piece in pieces(bound)? {
-        times.push(Piece { lower: time(&piece.lower)?, upper: time(&piece.upper)?, source: piece.source });
-    }
+    let times = pieces(bound, |key| key.next().map_or(Ok(BEFORE_ALL), |value| micros(&value?)))?;
     let edges = Edges::of(&times, slicer)?;
     let mut found = Vec::new();
     for piece in &times {
@@ -120,17 +116,13 @@ type Interval = (Option<i64>, Option<i64>);
 
 impl Edges {
     fn of(pieces: &[Piece<'_, i64>], slicer: Slicer) -> Result<Self> {
-        let mut edges = Self { nulls: false, first: None, last: None };
-        for at in pieces.iter().flat_map(|p| [p.lower, p.upper]).flatten() {
-            if at == BEFORE_ALL {
-                edges.nulls = true;
-                continue;
-            }
-            let (floor, ceil) = (slicer.floor(at)?, slicer.ceil(at)?);
-            edges.first = Some(edges.first.map_or(floor, |first| first.min(floor)));
-            edges.last = Some(edges.last.map_or(ceil, |last| last.max(ceil)));
-        }
-        Ok(edges)
+        let bounds = || pieces.iter().flat_map(|p| [p.lower, p.upper]).flatten();
+        let times = || bounds().filter(|at| *at != BEFORE_ALL);
+        Ok(Self {
+            nulls: bounds().any(|at| at == BEFORE_ALL),
+            first: times().min().map(|at| slicer.floor(at)).transpose()?,
+            last: times().max().map(|at| slicer.ceil(at)).transpose()?,
+        })
     }
 
     /// Adds the intervals that `piece` has a part in; `false` when there are too many.
@@ -174,8 +166,11 @@ impl Edges {
     }
 }
 
-/// What the partitions of all linked bases are among the MV's values.
-fn pieces<'a>(bound: &Bound<'a>) -> Result<Vec<Piece<'a, Vec<Literal>>>> {
+/// The values of a key, column by column.
+type Values<'v> = &'v mut dyn Iterator<Item = Result<Literal>>;
+
+/// What the partitions of all linked bases are among the MV's values; `make` makes a bound of its values.
+fn pieces<'a, V>(bound: &Bound<'a>, make: fn(Values<'_>) -> Result<V>) -> Result<Vec<Piece<'a, V>>> {
     let mut pieces = Vec::new();
     for (position, base) in bound.bases.iter().enumerate() {
         let Some(link) = base.link else { continue };
@@ -183,41 +178,39 @@ fn pieces<'a>(bound: &Bound<'a>) -> Result<Vec<Piece<'a, Vec<Literal>>>> {
         check_columns(base, &maps)?;
         for partition in &base.partitions {
             let source = Source { base: position, partition };
-            add_pieces(source, &maps, &mut pieces)
+            add_pieces(source, &maps, make, &mut pieces)
                 .map_err(|e| e.context(format_args!("partition {} of {}", partition.name, base.name)))?;
         }
     }
     Ok(pieces)
 }
 
-fn add_pieces<'a>(
+fn add_pieces<'a, V>(
     source: Source<'a>,
     maps: &[ColumnMap<'_>],
-    pieces: &mut Vec<Piece<'a, Vec<Literal>>>,
+    make: fn(Values<'_>) -> Result<V>,
+    pieces: &mut Vec<Piece<'a, V>>,
 ) -> Result<()> {
+    let one = |value: Option<Literal>| value.map(|v| make(&mut std::iter::once(Ok(v)))).transpose();
     match &source.partition.bounds {
         Bounds::All => return Err(Error::analysis("it holds all rows, so no partition follows from it")),
         Bounds::Range { lower, upper } => {
-            let lower = lower.as_ref().map(|key| each(maps, key, ColumnMap::lower)).transpose()?;
-            let upper = upper.as_ref().map(|key| each(maps, key, ColumnMap::upper)).transpose()?;
+            let mapped = |key: &Vec<Literal>, map: fn(&ColumnMap<'_>, &Literal) -> Result<Literal>| {
+                make(&mut key.iter().zip(maps).map(|(value, column)| map(column, value)))
+            };
+            let lower = lower.as_ref().map(|key| mapped(key, |map, v| map.lower(v))).transpose()?;
+            let upper = upper.as_ref().map(|key| mapped(key, |map, v| map.upper(v))).transpose()?;
             pieces.push(Piece { lower, upper, source });
         }
         Bounds::List { keys } => {
             for key in keys {
                 let [map] = maps else { break };
-                let value = key.get(map.from).unwrap_or(&Literal::Null);
-                let (lower, upper) = map.around(value)?;
-                pieces.push(Piece { lower: lower.map(|v| vec![v]), upper: upper.map(|v| vec![v]), source });
+                let (lower, upper) = map.around(key.get(map.from).unwrap_or(&Literal::Null))?;
+                pieces.push(Piece { lower: one(lower)?, upper: one(upper)?, source });
             }
         }
     }
     Ok(())
-}
-
-type Map<'m> = fn(&ColumnMap<'m>, &Literal) -> Result<Literal>;
-
-fn each<'m>(maps: &[ColumnMap<'m>], key: &[Literal], map: Map<'m>) -> Result<Vec<Literal>> {
-    key.iter().zip(maps).map(|(value, column)| map(column, value)).collect()
 }
 
 /// Ranges over several columns are ordered as one key, so they can be taken over whole or not at all; of a list with

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_catalog::{Bounds, Catalog, Freshness, Seen, Table};
 use cairn_types::{PartitionId, Result, TableId};
 
-use crate::bound::{Bound, BoundBase};
+use crate::bound::Bound;
 use crate::differences::differences;
 use crate::exclusions::excluded;
 use crate::layers::{BaseFreshness, Layers};
@@ -205,15 +205,16 @@ impl Judge<'_> {
 
     /// Partitions without rows are left out: one that comes or goes changes nothing.
     fn seen(&self, planned: &Planned<'_>) -> BTreeMap<TableId, Seen> {
-        let mut versions: Vec<BTreeMap<PartitionId, u64>> = vec![BTreeMap::new(); self.bound.bases.len()];
-        for source in &planned.sources {
-            if let (Some(last), Some(of_base)) = (source.partition.visible(), versions.get_mut(source.base)) {
-                of_base.insert(source.partition.id, last.version);
-            }
-        }
-        let by_partitions = |base: &BoundBase<'_>| base.by_partitions(self.bound.mview);
-        let partitions = self.bound.bases.iter().zip(versions).filter(|(base, _)| by_partitions(base));
-        let partitions = partitions.map(|(base, versions)| (base.name.id, Seen::Partitions(versions)));
+        let mut of_bases = planned.sources.chunk_by(|a, b| a.base == b.base).peekable();
+        let mut versions = |position: usize| {
+            let sources = of_bases.next_if(|chunk| chunk.first().is_some_and(|first| first.base == position));
+            let with_rows =
+                sources.into_iter().flatten().filter_map(|s| Some((s.partition, s.partition.visible()?)));
+            Seen::Partitions(with_rows.map(|(partition, last)| (partition.id, last.version)).collect())
+        };
+        let bases =
+            self.bound.bases.iter().enumerate().filter(|(_, base)| base.by_partitions(self.bound.mview));
+        let partitions = bases.map(|(position, base)| (base.name.id, versions(position)));
         partitions.chain(self.dimensions.iter().cloned()).collect()
     }
 
