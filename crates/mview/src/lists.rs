@@ -26,7 +26,9 @@ pub(crate) fn by_sources<'a>(bound: &Bound<'a>) -> Result<Vec<Wanted<'a>>> {
         let from = sources.iter().map(Source::key).collect();
         cells.entry(from).or_insert_with(|| (Vec::new(), sources)).0.push(key);
     }
-    Ok(cells.into_values().map(|(keys, sources)| cell(bound, keys, sources)).collect())
+    let mut cells: Vec<_> = cells.into_values().collect();
+    cells.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(cells.into_iter().map(|(keys, sources)| cell(bound, keys, sources)).collect())
 }
 
 fn cell<'a>(bound: &Bound<'a>, keys: Vec<Key>, sources: Vec<Source<'a>>) -> Wanted<'a> {

@@ -1,5 +1,6 @@
 //! Cells with the MV's partitions that they are, while they still borrow from the catalog.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use cairn_catalog::{Bounds, Catalog, Partition, Partitioning};
@@ -10,7 +11,7 @@ use crate::source::Source;
 use crate::time::Slicer;
 use crate::{lists, names, order, ranges};
 
-/// A cell without a name yet.
+/// A cell without a name yet. Lists of them are sorted by bounds.
 pub(crate) struct Wanted<'a> {
     pub bounds: Bounds,
     pub sources: Vec<Source<'a>>,
@@ -36,8 +37,8 @@ pub(crate) struct Plan<'a> {
 }
 
 pub(crate) fn plan<'a>(catalog: &'a Catalog, bound: &Bound<'a>) -> Result<Plan<'a>> {
-    let mut wanted = wanted(bound)?;
-    wanted.sort_by(|a, b| order::compare(&a.bounds, &b.bounds));
+    let wanted = wanted(bound)?;
+    debug_assert!(wanted.is_sorted_by(|a, b| order::compare(&a.bounds, &b.bounds).is_lt()));
     let mut existing: Vec<_> = catalog.partitions_of(&bound.mview.table).map(AsRef::as_ref).collect();
     existing.sort_by(|a: &&Partition, b| order::compare(&a.bounds, &b.bounds));
     let found = same_bounds(&wanted, &existing);
@@ -58,8 +59,13 @@ impl<'a> Plan<'a> {
 fn same_bounds<'a>(wanted: &[Wanted<'_>], existing: &[&'a Partition]) -> Vec<Option<&'a Partition>> {
     let mut left = existing.iter().peekable();
     let mut find = |bounds: &Bounds| {
-        while left.next_if(|p| order::compare(&p.bounds, bounds).is_lt()).is_some() {}
-        left.next_if(|p| p.bounds == *bounds).copied()
+        loop {
+            match order::compare(&left.peek()?.bounds, bounds) {
+                Ordering::Less => left.next(),
+                Ordering::Equal => return left.next().copied(),
+                Ordering::Greater => return None,
+            };
+        }
     };
     wanted.iter().map(|cell| find(&cell.bounds)).collect()
 }
