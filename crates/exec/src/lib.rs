@@ -18,11 +18,13 @@ pub mod files;
 mod functions;
 mod limit;
 mod literal;
+pub mod mview;
 pub mod names;
 mod prune;
 pub mod resolve;
 mod rewrite;
 mod semantics;
+mod sql_types;
 mod table;
 mod tablets;
 
@@ -30,6 +32,11 @@ pub use engine::{Engine, EngineOptions, Planned, QueryContext};
 pub use error::{from_datafusion, to_datafusion};
 pub use explain::{Detail, explain, explain_analyze};
 pub use literal::scalar as literal_scalar;
+pub use mview::{
+    Analysis, CandidateSpec, CandidateUse, IncrementalShape, MergeColumn, MviewOptions, MviewSource, RefreshCell,
+    RefreshEffect, RefreshPlan, RefreshSource, RewriteMode, ScanRestriction,
+};
 pub use resolve::{DEFAULT_CATALOG, SystemTables};
+pub use sql_types::{sql_type, stored_type};
 pub use table::ScanInfo;
 pub use tablets::Tablets;
