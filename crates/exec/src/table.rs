@@ -27,6 +27,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::to_datafusion;
 use crate::literal::scalar;
+use crate::mview::ScanRestriction;
 use crate::prune;
 use crate::tablets::{SegmentReaders, SegmentRef, Tablets};
 
@@ -64,6 +65,7 @@ pub(crate) struct TabletTable {
     schema: SchemaRef,
     tablets: Arc<Tablets>,
     log: ScanLog,
+    restriction: Option<Arc<ScanRestriction>>,
 }
 
 impl fmt::Debug for TabletTable {
@@ -73,9 +75,23 @@ impl fmt::Debug for TabletTable {
 }
 
 impl TabletTable {
-    pub(crate) fn new(catalog: Arc<Catalog>, table: Arc<Table>, tablets: Arc<Tablets>, log: ScanLog) -> Self {
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        table: Arc<Table>,
+        tablets: Arc<Tablets>,
+        log: ScanLog,
+        restriction: Option<Arc<ScanRestriction>>,
+    ) -> Self {
         let schema = arrow_schema(table.schema());
-        Self { catalog, table, schema, tablets, log }
+        Self { catalog, table, schema, tablets, log, restriction }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restriction.is_some()
     }
 
     fn olap(&self) -> Result<&OlapTable> {
@@ -93,11 +109,14 @@ impl TabletTable {
         filter: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<(Vec<Arc<Partition>>, usize)> {
         let olap = self.olap()?;
-        let all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
+        let mut all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
         let total = all.len();
+        if let Some(restriction) = &self.restriction {
+            all.retain(|p| restriction.reads(p.id));
+        }
         let keep = match filter {
             Some(filter) => prune::partitions(filter, &self.schema, olap, &all)?,
-            None => vec![true; total],
+            None => vec![true; all.len()],
         };
         let touched = all.into_iter().zip(keep).filter(|(p, keep)| *keep && p.visible().is_some());
         Ok((touched.map(|(p, _)| p).collect(), total))
@@ -124,7 +143,14 @@ impl TabletTable {
             segments_total += manifest.segments().count();
             let in_buckets =
                 manifest.segments().filter(|(r, _)| buckets.get(r.bucket as usize).copied().unwrap_or(true));
-            for (_, segment) in in_buckets {
+            for (rowset, segment) in in_buckets {
+                // The version range of a rowset is not in the manifest yet.
+                let (versions, _) = (None, rowset);
+                let restriction = self.restriction.as_ref();
+                let reads = restriction.map_or(Ok(true), |r| r.reads_rowset(partition.id, versions));
+                if !reads.map_err(to_datafusion)? {
+                    continue;
+                }
                 selected
                     .push(self.tablets.segment(&self.catalog, partition, segment).map_err(to_datafusion)?);
             }
