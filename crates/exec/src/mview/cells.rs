@@ -121,11 +121,22 @@ impl CellColumn {
         }
     }
 
+    /// Whether the column can have this value at all: the start of a slice, of a day.
+    fn can_be(&self, value: &Literal) -> bool {
+        let Some(micros) = micros(value) else { return true };
+        let of_days = self.ty != DataType::Date32 || micros.rem_euclid(MICROS_PER_DAY) == 0;
+        let is_start = |(unit, step): (TimeUnit, u32)| ceiling(micros, unit, step) == Some(micros);
+        of_days && self.floor.is_none_or(is_start)
+    }
+
     /// The values that a list's key stands for.
     fn key(&self, key: &Literal) -> Result<Domain> {
         let incomparable = || Error::internal(format!("the key {key} of a partition cannot be compared"));
         if key.is_null() {
             return Ok(Domain::only_null());
+        }
+        if !self.can_be(key) {
+            return Ok(Domain::none());
         }
         let from = match self.edge(key)? {
             Edge::Value(value) => value,

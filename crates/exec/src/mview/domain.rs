@@ -95,7 +95,7 @@ impl Domain {
         }
     }
 
-    fn without_null(self) -> Self {
+    pub(crate) fn without_null(self) -> Self {
         Self { null: false, ..self }
     }
 
@@ -104,8 +104,10 @@ impl Domain {
         let mut intervals = Vec::new();
         for a in &self.intervals {
             for b in &other.intervals {
-                let lower = if cmp_lower(&a.lower, &b.lower)? == Ordering::Less { &b.lower } else { &a.lower };
-                let upper = if cmp_upper(&a.upper, &b.upper)? == Ordering::Less { &a.upper } else { &b.upper };
+                let lower =
+                    if cmp_lower(&a.lower, &b.lower)? == Ordering::Less { &b.lower } else { &a.lower };
+                let upper =
+                    if cmp_upper(&a.upper, &b.upper)? == Ordering::Less { &a.upper } else { &b.upper };
                 let both = Interval { lower: lower.clone(), upper: upper.clone() };
                 if !both.is_empty()? {
                     intervals.push(both);
@@ -330,7 +332,9 @@ fn cmp_lower(a: &Bound<ScalarValue>, b: &Bound<ScalarValue>) -> Option<Ordering>
         (Bound::Unbounded, Bound::Unbounded) => Ordering::Equal,
         (Bound::Unbounded, _) => Ordering::Less,
         (_, Bound::Unbounded) => Ordering::Greater,
-        (Bound::Included(a), Bound::Included(b)) | (Bound::Excluded(a), Bound::Excluded(b)) => a.partial_cmp(b)?,
+        (Bound::Included(a), Bound::Included(b)) | (Bound::Excluded(a), Bound::Excluded(b)) => {
+            a.partial_cmp(b)?
+        }
         (Bound::Included(a), Bound::Excluded(b)) => a.partial_cmp(b)?.then(Ordering::Less),
         (Bound::Excluded(a), Bound::Included(b)) => a.partial_cmp(b)?.then(Ordering::Greater),
     })
@@ -341,7 +345,9 @@ fn cmp_upper(a: &Bound<ScalarValue>, b: &Bound<ScalarValue>) -> Option<Ordering>
         (Bound::Unbounded, Bound::Unbounded) => Ordering::Equal,
         (Bound::Unbounded, _) => Ordering::Greater,
         (_, Bound::Unbounded) => Ordering::Less,
-        (Bound::Included(a), Bound::Included(b)) | (Bound::Excluded(a), Bound::Excluded(b)) => a.partial_cmp(b)?,
+        (Bound::Included(a), Bound::Included(b)) | (Bound::Excluded(a), Bound::Excluded(b)) => {
+            a.partial_cmp(b)?
+        }
         (Bound::Included(a), Bound::Excluded(b)) => a.partial_cmp(b)?.then(Ordering::Greater),
         (Bound::Excluded(a), Bound::Included(b)) => a.partial_cmp(b)?.then(Ordering::Less),
     })

@@ -199,7 +199,10 @@ fn links(exprs: &[PartitionExpr], linked: &[Linked]) -> std::result::Result<Link
         (Some(Kind::Ranges), links, _) => {
             let same = links.iter().all(|l| l.transform == Transform::Same);
             if !same || links.iter().map(|l| l.column).ne(base_columns(first).iter().copied()) {
-                return Err(format!("PARTITION BY must name the partition columns of '{}', in order", first.name));
+                return Err(format!(
+                    "PARTITION BY must name the partition columns of '{}', in order",
+                    first.name
+                ));
             }
             Partitioning::Range { columns: own }
         }
@@ -300,9 +303,7 @@ impl Tracer<'_> {
     fn expr(&self, expr: &Expr, input: &LogicalPlan, path: &Path) -> Traced {
         match step(expr, input.schema()) {
             Some(Step::Column(at)) => self.column(input, at, path),
-            Some(Step::Function(transform, inner)) => {
-                transformed(self.expr(inner, input, path)?, &transform)
-            }
+            Some(Step::Function(transform, inner)) => transformed(self.expr(inner, input, path)?, &transform),
             None => Err(format!("it is computed as {}", expr.human_display())),
         }
     }

@@ -30,6 +30,6 @@ pub use analyze::Analysis;
 pub(crate) use bound::{Bound, BoundLog};
 pub use refresh::{RefreshCell, RefreshEffect, RefreshPlan, RefreshSource};
 pub use rewrite::{CandidateSpec, CandidateUse, MviewOptions, MviewSource, RewriteMode};
-pub use scan::ScanRestriction;
 pub(crate) use scan::Restrictions;
+pub use scan::ScanRestriction;
 pub use shape::{IncrementalShape, MergeColumn};

@@ -51,7 +51,9 @@ fn unsupported(expr: &Expr) -> Error {
 
 fn column(name: &str, schema: &Schema) -> Result<usize> {
     let at = schema.position(name).ok_or_else(|| {
-        Error::analysis(format!("Materialized view partition exp column:{name} is not found in query statement"))
+        Error::analysis(format!(
+            "Materialized view partition exp column:{name} is not found in query statement"
+        ))
     })?;
     match schema.columns.get(at).map(|c| c.ty) {
         Some(ty) if ty.is_float() || matches!(ty, SqlType::Decimal { .. }) => {
@@ -112,7 +114,9 @@ fn plain(arg: &FunctionArg) -> Option<&Expr> {
 fn text(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) | Value::Number(s, _) => Some(s.clone()),
+            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) | Value::Number(s, _) => {
+                Some(s.clone())
+            }
             _ => None,
         },
         _ => None,

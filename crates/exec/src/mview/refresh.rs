@@ -106,8 +106,7 @@ impl Engine {
     ) -> Result<Option<IncrementalShape>> {
         let definition = &of(mview)?.definition;
         let context = Arc::new(context);
-        let (plan, state) =
-            self.plan_definition(&context, &definition.query, &definition.default_db).await?;
+        let (plan, state) = self.plan_definition(&context, &definition.query, &definition.default_db).await?;
         Ok(shape::of(&prepare(&state, plan).map_err(from_datafusion)?))
     }
 }
@@ -126,9 +125,7 @@ fn not_incremental(mview: &Table) -> Error {
 }
 
 fn of(table: &Table) -> Result<&Mview> {
-    table
-        .mview()
-        .ok_or_else(|| Error::analysis(format!("'{}' is not a materialized view", table.name)))
+    table.mview().ok_or_else(|| Error::analysis(format!("'{}' is not a materialized view", table.name)))
 }
 
 /// Which part of each base is read: of linked ones the cell's partitions, of one that only grew the new rowsets.
@@ -182,10 +179,7 @@ fn restrict(plan: LogicalPlan, links: &[PartitionLink], bounds: &Bounds) -> Resu
     Ok(restricted.map_err(from_datafusion)?.data)
 }
 
-fn link_columns(
-    link: &PartitionLink,
-    scan: &datafusion::logical_expr::TableScan,
-) -> Result<Vec<CellColumn>> {
+fn link_columns(link: &PartitionLink, scan: &datafusion::logical_expr::TableScan) -> Result<Vec<CellColumn>> {
     let schema = scan.source.schema();
     let column = |link: &cairn_catalog::LinkColumn| {
         let field = schema.fields().get(link.column).ok_or_else(|| {
@@ -231,8 +225,7 @@ fn old_rows(
     let olap = mview.olap().ok_or_else(missing)?;
     let table = context.catalog.table(mview.id).ok_or_else(missing)?;
     let partition = context.catalog.partitions_of(olap).find(|p| p.bounds == *bounds).ok_or_else(missing)?;
-    let restriction =
-        ScanRestriction { partitions: Some(vec![partition.id]), since: BTreeMap::new() };
+    let restriction = ScanRestriction { partitions: Some(vec![partition.id]), since: BTreeMap::new() };
     let provider = TabletTable::new(
         Arc::clone(&context.catalog),
         Arc::clone(table),
@@ -293,9 +286,17 @@ pub(super) fn merge(
         outputs.push(cast(output, field.data_type().clone()).alias(name));
     }
     let both = |old: LogicalPlan| {
-        let columns: Vec<Expr> =
-            schema.fields().iter().map(|f| Expr::Column(Column::new(Some("old"), f.name())).alias(f.name())).collect();
-        LogicalPlanBuilder::from(old).project(columns)?.union(new)?.aggregate(keys, merged)?.project(outputs)?.build()
+        let columns: Vec<Expr> = schema
+            .fields()
+            .iter()
+            .map(|f| Expr::Column(Column::new(Some("old"), f.name())).alias(f.name()))
+            .collect();
+        LogicalPlanBuilder::from(old)
+            .project(columns)?
+            .union(new)?
+            .aggregate(keys, merged)?
+            .project(outputs)?
+            .build()
     };
     both(old).map_err(from_datafusion)
 }

@@ -1,8 +1,11 @@
 //! Whether new rows of a base can be put into an MV without its old base rows.
 
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use super::rewrite::block::{Block, LeafKey};
+use super::rewrite::block::Block;
+use super::scan::table_of;
 
 /// How new rows of the one base change an MV's rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,8 +59,12 @@ pub(super) fn of(plan: &LogicalPlan) -> Option<IncrementalShape> {
     reads_one_table.then_some(IncrementalShape::Append)
 }
 
+/// Whether it reads one table, all of it or a part: a refresh looks at plans that are cut already.
 fn is_one_table(block: &Block) -> bool {
-    matches!(block.leaves.as_slice(), [leaf] if matches!(leaf.key, LeafKey::Table(_)))
+    match block.leaves.as_slice() {
+        [leaf] => matches!(&leaf.plan, Some(LogicalPlan::TableScan(scan)) if table_of(scan).is_some()),
+        _ => false,
+    }
 }
 
 fn merge(block: &Block) -> Option<IncrementalShape> {
@@ -70,14 +77,15 @@ fn merge(block: &Block) -> Option<IncrementalShape> {
     if !grouping.keys.iter().all(|key| block.outputs.contains(key)) {
         return None;
     }
+    let schema = block.schema().ok()?;
     let column = |output: &Expr| {
-        if is_key(output) { Some(MergeColumn::Key) } else { aggregate(output, block) }
+        if is_key(output) { Some(MergeColumn::Key) } else { aggregate(output, block, &schema) }
     };
     let columns: Option<Vec<MergeColumn>> = block.outputs.iter().map(column).collect();
     columns.map(|columns| IncrementalShape::Merge { columns })
 }
 
-fn aggregate(output: &Expr, block: &Block) -> Option<MergeColumn> {
+fn aggregate(output: &Expr, block: &Block, schema: &DFSchema) -> Option<MergeColumn> {
     let (name, arg) = plain(output)?;
     match name {
         "sum" => Some(MergeColumn::Sum),
@@ -86,7 +94,9 @@ fn aggregate(output: &Expr, block: &Block) -> Option<MergeColumn> {
         "max" => Some(MergeColumn::Max),
         "avg" => {
             let position = |wanted: &str| {
-                let is = |e: &Expr| plain(e).is_some_and(|(n, a)| n == wanted && same_number(a, arg));
+                let is = |e: &Expr| {
+                    plain(e).is_some_and(|(n, a)| n == wanted && number(a, schema) == number(arg, schema))
+                };
                 block.outputs.iter().position(is)
             };
             Some(MergeColumn::Avg { sum_index: position("sum")?, count_index: position("count")? })
@@ -108,13 +118,14 @@ pub(super) fn plain(expr: &Expr) -> Option<(&str, &Expr)> {
     }
 }
 
-/// Whether two arguments are one number: `sum` and `avg` cast what they take to other types.
-pub(super) fn same_number(a: &Expr, b: &Expr) -> bool {
-    fn inner(expr: &Expr) -> &Expr {
-        match expr {
-            Expr::Cast(cast) if cast.field.data_type().is_numeric() => inner(&cast.expr),
-            other => other,
-        }
-    }
-    inner(a) == inner(b)
+/// What `expr` casts to a wider type: `sum` and `avg` cast what they take, each to another type.
+pub(super) fn number<'a>(expr: &'a Expr, schema: &DFSchema) -> &'a Expr {
+    let Expr::Cast(cast) = expr else { return expr };
+    let is_wider = match (cast.expr.get_type(schema), cast.field.data_type()) {
+        (Ok(DataType::Int8 | DataType::Int16 | DataType::Int32), DataType::Int64 | DataType::Float64)
+        | (Ok(DataType::Int64 | DataType::Float32), DataType::Float64) => true,
+        (Ok(from), to) => from == *to,
+        (Err(_), _) => false,
+    };
+    if is_wider { number(&cast.expr, schema) } else { expr }
 }

@@ -10,6 +10,7 @@ use arrow::datatypes::FieldRef;
 use cairn_types::TableId;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, NullEquality};
+use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Expr, Join, JoinType, LogicalPlan, TableScan, lit};
 
@@ -88,10 +89,7 @@ pub(crate) fn columns_of(expr: &Expr) -> BTreeSet<Column> {
 /// Whether `expr` holds a subquery.
 pub(crate) fn has_subquery(expr: &Expr) -> bool {
     let is = |e: &Expr| {
-        matches!(
-            e,
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
-        )
+        matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
     };
     expr.exists(|e| Ok(is(e))).unwrap_or(true)
 }
@@ -287,7 +285,8 @@ fn resolve(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, NoB
             Expr::Alias(alias) => Transformed::yes(*alias.expr),
             Expr::Column(column) => {
                 let at = schema.index_of_column(&column)?;
-                let missing = || datafusion::common::internal_datafusion_err!("a column of a block is missing");
+                let missing =
+                    || datafusion::common::internal_datafusion_err!("a column of a block is missing");
                 Transformed::yes(columns.get(at).ok_or_else(missing)?.clone())
             }
             other => Transformed::no(other),

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, PrimitiveArray};
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, Field, FieldRef, Float64Type, Int64Type, i256};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Decimal256Type, DecimalType, Field, FieldRef, Float64Type, Int64Type, i256,
+};
 use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, cast,
 };
 
 /// `avg(x)` from `sum(x)` and `count(x)`, of the type and with the digits that `avg` gives.
@@ -15,7 +18,8 @@ pub(crate) fn average(sum: Expr, count: Expr, ty: &DataType) -> Expr {
         DataType::Float64 => cast(sum, DataType::Float64),
         _ => sum,
     };
-    let function = ScalarUDF::from(Average { ty: ty.clone(), signature: Signature::any(2, Volatility::Immutable) });
+    let function =
+        ScalarUDF::from(Average { ty: ty.clone(), signature: Signature::any(2, Volatility::Immutable) });
     function.call(vec![sum, cast(count, DataType::Int64)])
 }
 
@@ -82,22 +86,29 @@ impl ScalarUDFImpl for Average {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [sums, counts] = arrays.as_slice() else { return internal_err!("mv_avg takes a sum and a count") };
+        let [sums, counts] = arrays.as_slice() else {
+            return internal_err!("mv_avg takes a sum and a count");
+        };
         let Some(counts) = counts.as_primitive_opt::<Int64Type>() else {
             return internal_err!("mv_avg takes a count");
         };
         let averages: ArrayRef = match (sums.data_type(), &self.ty) {
             (DataType::Float64, DataType::Float64) => Arc::new(floats(sums, counts)),
             (DataType::Decimal128(_, from), DataType::Decimal128(p, s)) => {
-                let values = decimals(sums.as_primitive::<Decimal128Type>(), counts, *from, *s, i256::from_i128);
-                let narrow = |v: i256| v.to_i128().filter(|v| Decimal128Type::validate_decimal_precision(*v, *p, *s).is_ok());
+                let values =
+                    decimals(sums.as_primitive::<Decimal128Type>(), counts, *from, *s, i256::from_i128);
+                let narrow = |v: i256| {
+                    v.to_i128().filter(|v| Decimal128Type::validate_decimal_precision(*v, *p, *s).is_ok())
+                };
                 let values = values?.into_iter().map(|v| v.map(|v| fits(narrow(v))).transpose());
                 let array: PrimitiveArray<Decimal128Type> = values.collect::<Result<_>>()?;
                 Arc::new(array.with_precision_and_scale(*p, *s)?)
             }
             (DataType::Decimal256(_, from), DataType::Decimal128(p, s)) => {
                 let values = decimals(sums.as_primitive::<Decimal256Type>(), counts, *from, *s, |v| v);
-                let narrow = |v: i256| v.to_i128().filter(|v| Decimal128Type::validate_decimal_precision(*v, *p, *s).is_ok());
+                let narrow = |v: i256| {
+                    v.to_i128().filter(|v| Decimal128Type::validate_decimal_precision(*v, *p, *s).is_ok())
+                };
                 let values = values?.into_iter().map(|v| v.map(|v| fits(narrow(v))).transpose());
                 let array: PrimitiveArray<Decimal128Type> = values.collect::<Result<_>>()?;
                 Arc::new(array.with_precision_and_scale(*p, *s)?)

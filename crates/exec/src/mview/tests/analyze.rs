@@ -13,7 +13,12 @@ fn world() -> World {
     world.table("t", "dt date, k int, v bigint, d decimal", time.clone(), days());
     world.table("u", "dt date, k int, w bigint", time, days());
     world.table("hours", "ts datetime not null, k int", Partitioning::Range { columns: vec![0] }, vec![]);
-    world.table("cities", "city varchar, dt date, n int", Partitioning::Values { columns: vec![0, 1] }, vec![]);
+    world.table(
+        "cities",
+        "city varchar, dt date, n int",
+        Partitioning::Values { columns: vec![0, 1] },
+        vec![],
+    );
     world.table("dim", "k int not null, name varchar", Partitioning::None, vec![]);
     world.view("vt", "day date, k int, v bigint", "SELECT dt, k, v FROM t WHERE v > 0");
     world.view("vnow", "dt datetime", "SELECT now() FROM t");
@@ -24,18 +29,24 @@ fn analyze(sql: &str, partition_by: &str) -> Result<Analysis> {
     let world = world();
     let (engine, catalog) = world.engine();
     let query = cairn_sql::parse_query(sql).unwrap();
-    let clause = format!("SELECT {}", if partition_by.is_empty() { "1" } else { partition_by });
-    let clause = cairn_sql::parse_query(&clause).unwrap();
-    let sqlparser::ast::SetExpr::Select(select) = *clause.body else { panic!("no select") };
+    let exprs = clause(partition_by);
+    let context = Arc::new(context(&engine, &catalog));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.analyze_mview(context, &query, sql, &[], &exprs))
+}
+
+/// The expressions of a PARTITION BY clause.
+pub(super) fn clause(text: &str) -> Vec<sqlparser::ast::Expr> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let query = cairn_sql::parse_query(&format!("SELECT {text}")).unwrap();
+    let sqlparser::ast::SetExpr::Select(select) = *query.body else { panic!("no select") };
     let expr = |item: sqlparser::ast::SelectItem| match item {
         sqlparser::ast::SelectItem::UnnamedExpr(expr) => expr,
         other => panic!("{other}"),
     };
-    let exprs: Vec<_> =
-        if partition_by.is_empty() { vec![] } else { select.projection.into_iter().map(expr).collect() };
-    let context = Arc::new(context(&engine, &catalog));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(engine.analyze_mview(context, &query, sql, &[], &exprs))
+    select.projection.into_iter().map(expr).collect()
 }
 
 /// `name.column:transform` of each link.
@@ -68,12 +79,15 @@ fn refused(sql: &str, by: &str, reason: &str) {
 #[test]
 fn columns_bases_and_views() {
     let a = analyze("SELECT vt.k AS K, dim.name, count(*) c, sum(d) FROM vt JOIN dim ON vt.k = dim.k JOIN t ON t.k = vt.k GROUP BY vt.k, dim.name", "").unwrap();
-    let columns: Vec<String> = a.schema.columns.iter().map(|c| format!("{} {} {}", c.name, c.ty, c.nullable)).collect();
+    let columns: Vec<String> =
+        a.schema.columns.iter().map(|c| format!("{} {} {}", c.name, c.ty, c.nullable)).collect();
     assert_eq!(
         columns,
         ["K int true", "name varchar(1048576) true", "c bigint false", "sum(d) decimal(20, 2) true"]
     );
-    let names = |bases: &[cairn_catalog::Base]| bases.iter().map(|b| format!("{}.{}", b.db, b.name)).collect::<Vec<_>>();
+    let names = |bases: &[cairn_catalog::Base]| {
+        bases.iter().map(|b| format!("{}.{}", b.db, b.name)).collect::<Vec<_>>()
+    };
     let mut bases = names(&a.bases);
     bases.sort();
     assert_eq!(bases, ["db.dim", "db.t"]);
@@ -99,7 +113,11 @@ fn links_go_down_to_partition_columns() {
     assert_eq!(a.partitioning, Partitioning::Time { column: 1, unit: TimeUnit::Month, step: 1 });
     linked("SELECT k, dt FROM t", "time_slice(dt, INTERVAL 7 day)", "t.0/7day");
     // The column itself is cut.
-    linked("SELECT date_trunc('month', dt) m, count(*) FROM t GROUP BY date_trunc('month', dt)", "m", "t.0/1month");
+    linked(
+        "SELECT date_trunc('month', dt) m, count(*) FROM t GROUP BY date_trunc('month', dt)",
+        "m",
+        "t.0/1month",
+    );
     linked("SELECT date_trunc('day', ts) d FROM hours", "date_trunc('month', d)", "hours.0/1month");
     linked("SELECT date(ts) d, count(*) c FROM hours GROUP BY date(ts)", "d", "hours.0/1day");
     // Views, CTEs, subqueries, and all branches of a union.
@@ -162,7 +180,10 @@ fn shapes() {
     assert_eq!(shape("SELECT k, count(DISTINCT v) c FROM t GROUP BY k"), None);
     assert_eq!(shape("SELECT k, avg(v) a FROM t GROUP BY k"), None);
     let avg = Avg { sum_index: 2, count_index: 3 };
-    assert_eq!(shape("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k"), merge(&[Key, avg, Sum, Count]));
+    assert_eq!(
+        shape("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k"),
+        merge(&[Key, avg, Sum, Count])
+    );
     assert_eq!(shape("SELECT k, sum(v) s FROM t GROUP BY k HAVING sum(v) > 3"), None);
     assert_eq!(shape("SELECT k, sum(v) + 1 s FROM t GROUP BY k"), None);
 }

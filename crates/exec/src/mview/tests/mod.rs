@@ -1,6 +1,12 @@
 //! An engine over a catalog whose tables' rows are in memory.
 
 mod analyze;
+mod fixture;
+mod random;
+mod refresh;
+mod rewrite;
+mod store;
+mod through_engine;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -177,13 +183,14 @@ impl World {
 
     pub(crate) fn view(&mut self, name: &str, columns: &str, query: &str) {
         let view = View { schema: schema(columns), query: query.to_owned(), default_db: "db".into() };
-        let command =
-            Command::CreateView { db: self.db, name: name.into(), view, comment: String::new(), or_replace: false };
+        let command = Command::CreateView {
+            db: self.db,
+            name: name.into(),
+            view,
+            comment: String::new(),
+            or_replace: false,
+        };
         self.apply(&command);
-    }
-
-    pub(crate) fn id(&self, name: &str) -> TableId {
-        self.catalog.table_named(self.db, name).unwrap().id
     }
 
     pub(crate) fn engine(&self) -> (Arc<Engine>, Arc<Catalog>) {
@@ -202,8 +209,7 @@ impl World {
 }
 
 pub(crate) fn context(engine: &Arc<Engine>, catalog: &Arc<Catalog>) -> QueryContext {
-    let mut context =
-        engine.context(Arc::clone(catalog), "db", "root", Arc::new(Fixed(Arc::clone(catalog))));
+    let mut context = engine.context(Arc::clone(catalog), "db", "root", Arc::new(Fixed(Arc::clone(catalog))));
     context.parallelism = 1;
     context
 }
