@@ -19,7 +19,7 @@ import venv
 
 BENCH = pathlib.Path(__file__).resolve().parent
 HOME = pathlib.Path(os.environ.get("CAIRN_BENCH_DIR", pathlib.Path.home() / ".cache" / "cairn-bench"))
-SECTIONS = ["tpch", "load", "latency", "snapshot", "restore"]
+SECTIONS = ["tpch", "load", "latency", "snapshot", "restore", "mview"]
 PEER_SECTIONS = ["tpch", "load"]
 
 

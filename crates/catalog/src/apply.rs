@@ -26,10 +26,21 @@ impl Catalog {
             }
             DropTable { db, name, force } => self.drop_table(now, *db, name, *force),
             RecoverTable { db, name } => self.recover_table(*db, name),
-            RenameTable { table, name } => self.rename_table(*table, name),
-            SwapTables { left, right } => self.swap_tables(*left, *right),
+            RenameTable { table, name } => self.rename_table(now, *table, name),
+            SwapTables { left, right } => self.swap_tables(now, *left, *right),
             SetTableComment { table, comment } => self.set_table_comment(*table, comment),
             SetTableProperties { table, properties } => self.set_table_properties(*table, properties),
+            CreateMview(_)
+            | AlterMviewRefresh { .. }
+            | DeactivateMview { .. }
+            | ActivateMview { .. }
+            | PauseMviews { .. }
+            | ResumeMviews {}
+            | CommitRefresh(_) => self.dispatch_mview(now, command),
+            CreateTask(spec) => self.create_task(now, spec),
+            DropTask { name, if_exists } => self.drop_task(now, name, *if_exists),
+            SubmitRun(spec) => self.submit_run(now, spec),
+            AdvanceRun(to) => self.advance_run(now, to),
             CreatePartitions { table, partitions, if_not_exists } => {
                 self.create_partitions(now, *table, partitions, *if_not_exists)
             }
@@ -66,6 +77,20 @@ impl Catalog {
             DropSnapshot { name, if_exists, detail } => self.drop_snapshot(now, name, *if_exists, detail),
             SetSnapshotPinned { id, pinned } => self.set_snapshot_pinned(*id, *pinned),
             Trim(trim) => self.trim(now, trim),
+        }
+    }
+
+    fn dispatch_mview(&mut self, now: Stamp, command: &Command) -> Outcome {
+        use Command::*;
+        match command {
+            CreateMview(spec) => self.create_mview(now, spec),
+            AlterMviewRefresh { mview, refresh } => self.alter_mview_refresh(*mview, refresh),
+            DeactivateMview { mview, cause, reason } => self.deactivate_mview(now, *mview, *cause, reason),
+            ActivateMview { mview, definition } => self.activate_mview(*mview, definition.as_deref()),
+            PauseMviews { reason } => self.pause_mviews(now, reason),
+            ResumeMviews {} => self.resume_mviews(),
+            CommitRefresh(spec) => self.commit_refresh(now, spec),
+            _ => Err(cairn_types::Error::internal("not a command for materialized views")),
         }
     }
 }

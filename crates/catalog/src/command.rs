@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use cairn_types::{DbId, Error, PartitionId, Schema, SnapshotId, TableId, TxnId, VolumeId};
+use cairn_types::{
+    DbId, Error, PartitionId, Schema, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bounds, Distribution, ManifestRef, Partitioning, SnapshotKind, SnapshotPolicy, User, View, VolumeKind,
+    Bounds, Definition, Distribution, InactiveCause, ManifestRef, Partitioning, RefreshScheme, RefreshSpec,
+    RunAdvance, SnapshotKind, SnapshotPolicy, TaskRunSpec, TaskSpec, User, View, VolumeKind,
 };
 
 /// A change of the catalog.
@@ -62,6 +65,45 @@ pub enum Command {
         table: TableId,
         properties: BTreeMap<String, String>,
     },
+
+    /// A materialized view, active and never built. The commands for tables work for it too, except those that would
+    /// change its rows beside its refresh.
+    CreateMview(Box<MviewSpec>),
+    AlterMviewRefresh {
+        mview: TableId,
+        refresh: RefreshScheme,
+    },
+    /// `Unchanged` when it is inactive for this cause or a stronger one: `Manual` is stronger than `Base`, which is
+    /// stronger than `Paused`. Views above it become inactive too, unless it is but paused.
+    DeactivateMview {
+        mview: TableId,
+        cause: InactiveCause,
+        reason: String,
+    },
+    /// With a definition that was bound just now, or as it is: `WITH NO_VALIDATION`.
+    ActivateMview {
+        mview: TableId,
+        definition: Option<Box<Definition>>,
+    },
+    /// Every active view becomes inactive until `ResumeMviews`.
+    PauseMviews {
+        reason: String,
+    },
+    /// Makes those active that `PauseMviews` made inactive, and no others.
+    ResumeMviews {},
+    /// New rows of a view and what they were made from: both or neither.
+    CommitRefresh(Box<RefreshSpec>),
+
+    CreateTask(Box<TaskSpec>),
+    /// Runs of it that wait are cancelled.
+    DropTask {
+        name: String,
+        if_exists: bool,
+    },
+    /// Records a run that waits to be started.
+    SubmitRun(Box<TaskRunSpec>),
+    /// States only go forward.
+    AdvanceRun(Box<RunAdvance>),
 
     /// Partitions whose bounds exist already are left as they are if `if_not_exists`.
     CreatePartitions {
@@ -194,6 +236,16 @@ pub struct Trim {
     pub txns_max: u64,
     /// Deleted and failed snapshot jobs beyond this many.
     pub jobs_max: u64,
+    /// Task runs finished before this time…
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub task_runs_before_ms: u64,
+    /// …or beyond this many; `None`: however many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_runs_max: Option<u64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A table to be made.
@@ -211,6 +263,18 @@ pub struct TableSpec {
     /// `None`: the default volume.
     pub volume: Option<VolumeId>,
     pub partitions: Vec<PartitionSpec>,
+}
+
+/// A materialized view to be made.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MviewSpec {
+    /// Its rows.
+    pub table: TableSpec,
+    /// `binding` is the catalog's to count.
+    pub definition: Definition,
+    pub refresh: RefreshScheme,
+    pub creator: String,
 }
 
 /// A partition to be made.
@@ -231,6 +295,9 @@ pub struct PartitionChange {
     /// The manifest that the new one was made from; another current one is a conflict.
     pub base: Option<String>,
     pub manifest: ManifestRef,
+    /// The rows take the place of those before: the partition did not only grow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// A snapshot to be taken.
@@ -262,6 +329,10 @@ pub enum Reply {
     Volume(VolumeId),
     /// How many records were forgotten.
     Trimmed(u64),
+    /// How many objects were changed.
+    Count(u64),
+    Task(TaskId),
+    TaskRun(TaskRunId),
 }
 
 /// A reply, or why the command was refused. A refused command has changed nothing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cairn_types::{DbId, Error, ErrorKind, Result, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::task::TaskOf;
 use crate::{Catalog, Outcome, Reply, Stamp};
 
 /// Names that belong to the system in StarRocks' default catalog.
@@ -77,6 +78,11 @@ impl Catalog {
         for table in tables {
             self.names.tables.remove(&(db.id, table));
         }
+        let mviews: Vec<_> = self.mviews().filter(|(t, _)| t.db == db.id).map(|(t, _)| t.id).collect();
+        for mview in mviews {
+            self.cancel_pending_runs(now, TaskOf::Mview(mview), "the materialized view was dropped");
+        }
+        self.database_dropped(now, db.id);
         db.dropped = Some(Dropped { at: now, force });
         self.names.databases.remove(name);
         self.databases.insert(db.id, Arc::new(db));

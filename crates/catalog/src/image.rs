@@ -13,10 +13,14 @@ use imbl::OrdMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds_index::BoundsIndex;
 use crate::{Catalog, Cluster, Names, SnapshotPolicy};
 
 /// The newest version of the format that this Cairn writes and reads.
-pub const IMAGE_VERSION: u16 = 1;
+pub const IMAGE_VERSION: u16 = 2;
+
+/// Since this version an image has the sections `tasks` and `task_runs`.
+const VERSION_WITH_TASKS: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +70,11 @@ pub fn encode(catalog: &Catalog, index: u64) -> Vec<u8> {
         snapshots,
         snapshot_policy,
         settings,
-        names: _, // made anew from the rest
+        tasks,
+        task_runs,
+        // Made anew from the rest.
+        names: _,
+        bounds: _,
     } = catalog;
     let root = Root {
         cluster: cluster.clone(),
@@ -84,6 +92,8 @@ pub fn encode(catalog: &Catalog, index: u64) -> Vec<u8> {
         section("txns", txns.values()),
         section("snapshots", snapshots.values()),
         section("settings", settings.iter()),
+        section("tasks", tasks.values()),
+        section("task_runs", task_runs.values()),
     ];
     let mut out = Vec::new();
     let header = Header { index, sections: sections.len() as u64 };
@@ -136,7 +146,7 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, Catalog)> {
     if footer.bytes != sealed.len() as u64 || footer.checksum != cairn_codec::checksum(sealed) {
         return Err(Error::corrupt("the footer of the image does not fit what stands before it"));
     }
-    let catalog = assemble(Sections(sections))?;
+    let catalog = assemble(Sections { version: frame.version, left: sections })?;
     Ok((header.index, catalog))
 }
 
@@ -157,24 +167,31 @@ fn assemble(mut sections: Sections<'_>) -> Result<Catalog> {
         snapshots: sections.take_map("snapshots", |s: &crate::Snapshot| s.id)?,
         snapshot_policy: root.snapshot_policy,
         settings: sections.take::<(String, String)>("settings")?.into_iter().collect(),
+        tasks: sections.take_map_since(VERSION_WITH_TASKS, "tasks", |t: &crate::Task| t.id)?,
+        task_runs: sections.take_map_since(VERSION_WITH_TASKS, "task_runs", |r: &crate::TaskRun| r.id)?,
         names: Names::default(),
+        bounds: BoundsIndex::default(),
     };
-    if let Some(unknown) = sections.0.keys().next() {
+    if let Some(unknown) = sections.left.keys().next() {
         return Err(Error::corrupt(format!(
             "the image has a section '{unknown}' that this Cairn does not know: use a newer one"
         )));
     }
-    catalog.rebuild_names();
+    catalog.rebuild_derived();
     Ok(catalog)
 }
 
 /// The sections that were not taken yet.
-struct Sections<'a>(BTreeMap<String, (u64, &'a [u8])>);
+struct Sections<'a> {
+    /// Of the image.
+    version: u16,
+    left: BTreeMap<String, (u64, &'a [u8])>,
+}
 
 impl Sections<'_> {
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Vec<T>> {
         let (count, mut lines) = self
-            .0
+            .left
             .remove(name)
             .ok_or_else(|| Error::corrupt(format!("the image has no section '{name}'")))?;
         let mut records = Vec::new();
@@ -198,6 +215,19 @@ impl Sections<'_> {
         key: impl Fn(&T) -> K,
     ) -> Result<OrdMap<K, Arc<T>>> {
         Ok(self.take::<T>(name)?.into_iter().map(|record| (key(&record), Arc::new(record))).collect())
+    }
+
+    /// A section that images before `version` do not have.
+    fn take_map_since<K: Ord + Clone, T: DeserializeOwned>(
+        &mut self,
+        version: u16,
+        name: &str,
+        key: impl Fn(&T) -> K,
+    ) -> Result<OrdMap<K, Arc<T>>> {
+        match self.version >= version {
+            true => self.take_map(name, key),
+            false => Ok(OrdMap::new()),
+        }
     }
 }
 
@@ -239,5 +269,7 @@ pub fn to_json(catalog: &Catalog, index: u64) -> serde_json::Value {
         "txns": shown.txns.values().collect::<Vec<_>>(),
         "snapshots": shown.snapshots.values().collect::<Vec<_>>(),
         "settings": shown.settings.iter().collect::<BTreeMap<_, _>>(),
+        "tasks": shown.tasks.values().collect::<Vec<_>>(),
+        "task_runs": shown.task_runs.values().collect::<Vec<_>>(),
     })
 }

@@ -16,10 +16,14 @@
 //! **Deliberately absent**: file contents, sessions, queries, metrics, and anything that only one process knows.
 
 mod apply;
+mod bounds_index;
 mod command;
 pub mod database;
 pub mod image;
 mod mview;
+mod mview_binding;
+mod mview_refresh;
+mod mview_state;
 pub mod partition;
 pub mod partitioning;
 pub mod restore;
@@ -27,26 +31,36 @@ pub mod retention;
 mod setting;
 mod snapshot;
 mod table;
+pub mod task;
 mod txn;
 mod user;
 mod volume;
 
 use std::sync::Arc;
 
-use cairn_types::{DbId, PartitionId, SnapshotId, TableId, TxnId, VolumeId};
+use cairn_types::{DbId, PartitionId, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim};
+use bounds_index::BoundsIndex;
+
+pub use command::{
+    Command, MviewSpec, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim,
+};
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
 pub use mview::{
     Base, Definition, Freshness, InactiveCause, LinkColumn, Mview, MviewState, PartitionLink, RefreshScheme,
     RefreshTrigger, Seen, Transform,
 };
+pub use mview_refresh::RefreshSpec;
 pub use partition::{Bounds, ManifestRef, Partition, Version};
 pub use partitioning::{Partitioning, TimeUnit};
 pub use snapshot::{Snapshot, SnapshotKind, SnapshotPolicy, SnapshotState};
 pub use table::{Distribution, OlapTable, Table, TableKind, View};
+pub use task::{
+    RefreshRange, RefreshRequest, RunAdvance, RunState, RunTrigger, Task, TaskOf, TaskRun, TaskRunSpec,
+    TaskSchedule, TaskSpec,
+};
 pub use txn::{Txn, TxnState};
 pub use user::User;
 pub use volume::{SECRET_MASK, Volume, VolumeKind};
@@ -86,8 +100,11 @@ pub struct Catalog {
     snapshots: OrdMap<SnapshotId, Arc<Snapshot>>,
     snapshot_policy: Option<SnapshotPolicy>,
     settings: OrdMap<String, String>,
-    /// Derived from the maps above; not in the image.
+    tasks: OrdMap<TaskId, Arc<Task>>,
+    task_runs: OrdMap<TaskRunId, Arc<TaskRun>>,
+    /// Derived from the maps above, as `bounds`; not in the image.
     names: Names,
+    bounds: BoundsIndex,
 }
 
 /// Look-ups by name among what is not dropped.
@@ -116,9 +133,12 @@ impl Catalog {
             snapshots: OrdMap::new(),
             snapshot_policy: None,
             settings: OrdMap::new(),
+            tasks: OrdMap::new(),
+            task_runs: OrdMap::new(),
             names: Names::default(),
+            bounds: BoundsIndex::default(),
         };
-        this.rebuild_names();
+        this.rebuild_derived();
         this
     }
 
@@ -262,7 +282,16 @@ impl Catalog {
         id
     }
 
-    /// Makes the look-ups by name anew, after an image was read.
+    /// Makes what is derived anew, after an image was read.
+    fn rebuild_derived(&mut self) {
+        self.rebuild_names();
+        let mut bounds = BoundsIndex::default();
+        for olap in self.tables.values().filter_map(|table| table.olap()) {
+            self.partitions_of(olap).for_each(|partition| bounds.insert(partition));
+        }
+        self.bounds = bounds;
+    }
+
     fn rebuild_names(&mut self) {
         let mut names = Names::default();
         for db in self.databases.values().filter(|d| d.dropped.is_none()) {

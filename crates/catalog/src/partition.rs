@@ -122,6 +122,11 @@ impl Partition {
         self.versions.last()
     }
 
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.visible().is_some_and(|v| v.manifest.rows > 0)
+    }
+
     /// When the visible version came.
     #[must_use]
     pub fn visible_since(&self) -> Stamp {
@@ -159,9 +164,9 @@ impl Catalog {
                 }
                 return Err(Error::analysis(format!("Duplicate partition name {}", spec.name)));
             }
-            self.check_bounds(&olap, spec)?;
+            self.check_bounds(table_id, &olap, spec)?;
             let id = PartitionId(self.take_id());
-            self.put_partition(Partition {
+            let partition = Partition {
                 id,
                 db: table.db,
                 table: table_id,
@@ -173,7 +178,9 @@ impl Catalog {
                 dropped: None,
                 versions: Vector::new(),
                 replaced_version: 0,
-            });
+            };
+            self.bounds.insert(&partition);
+            self.put_partition(partition);
             olap.partitions.insert(spec.name.clone(), id);
             ids.push(id);
         }
@@ -181,7 +188,7 @@ impl Catalog {
         Ok(Reply::Partitions(ids))
     }
 
-    fn check_bounds(&self, olap: &OlapTable, spec: &PartitionSpec) -> Result<()> {
+    fn check_bounds(&self, table: TableId, olap: &OlapTable, spec: &PartitionSpec) -> Result<()> {
         let fits = match (&olap.partitioning, &spec.bounds) {
             (Partitioning::None, Bounds::All) => olap.partitions.is_empty(),
             (Partitioning::Range { .. } | Partitioning::Time { .. }, Bounds::Range { .. }) => true,
@@ -202,7 +209,9 @@ impl Catalog {
         {
             return Err(Error::analysis(format!("partition {} has no room between its bounds", spec.name)));
         }
-        match self.partitions_of(olap).find(|p| p.bounds.overlaps(&spec.bounds)) {
+        let near = self.bounds.neighbours(table, &spec.bounds);
+        let mut near = near.into_iter().filter_map(|id| self.partition(id));
+        match near.find(|p| p.bounds.overlaps(&spec.bounds)) {
             None => Ok(()),
             Some(other) => Err(Error::analysis(format!(
                 "Range or list of partition {} is intersected with partition {}",
@@ -212,7 +221,7 @@ impl Catalog {
     }
 
     pub(crate) fn drop_partition(&mut self, now: Stamp, table: TableId, name: &str, force: bool) -> Outcome {
-        let (table, mut olap) = self.live_olap(table)?;
+        let (table, mut olap) = self.changeable_olap(table)?;
         let Some(id) = olap.partitions.remove(name) else {
             return Err(unknown_partition(name, &table.name));
         };
@@ -222,22 +231,24 @@ impl Catalog {
                 table.name
             )));
         }
-        self.retire(now, id, force);
+        olap.data_version += u64::from(self.retire(now, id, force));
         self.put_olap(table, olap);
         Ok(Reply::Done)
     }
 
-    /// Takes a partition out of sight; its files stay while it can be recovered or a snapshot sees it.
-    fn retire(&mut self, now: Stamp, id: PartitionId, force: bool) {
-        if let Some(partition) = self.partition(id) {
-            let mut partition = Partition::clone(partition);
-            partition.dropped = Some(Dropped { at: now, force });
-            self.put_partition(partition);
-        }
+    /// Takes a partition out of sight; its files stay while it can be recovered or a snapshot sees it. True when there
+    /// were rows in it.
+    pub(crate) fn retire(&mut self, now: Stamp, id: PartitionId, force: bool) -> bool {
+        let Some(mut partition) = self.partition(id).map(|p| Partition::clone(p)) else { return false };
+        let had_rows = partition.has_rows();
+        self.bounds.remove(&partition);
+        partition.dropped = Some(Dropped { at: now, force });
+        self.put_partition(partition);
+        had_rows
     }
 
     pub(crate) fn recover_partition(&mut self, table: TableId, name: &str) -> Outcome {
-        let (table, mut olap) = self.live_olap(table)?;
+        let (table, mut olap) = self.changeable_olap(table)?;
         if olap.partitions.contains_key(name) {
             return Err(Error::analysis(format!("Duplicate partition name {name}")));
         }
@@ -254,15 +265,17 @@ impl Catalog {
             bounds: partition.bounds.clone(),
             buckets: Some(partition.buckets),
         };
-        self.check_bounds(&olap, &spec)?;
+        self.check_bounds(table.id, &olap, &spec)?;
         olap.partitions.insert(name.to_owned(), partition.id);
+        olap.data_version += u64::from(partition.has_rows());
+        self.bounds.insert(&partition);
         self.put_partition(Partition { dropped: None, ..partition });
         self.put_olap(table, olap);
         Ok(Reply::Done)
     }
 
     pub(crate) fn rename_partition(&mut self, table: TableId, name: &str, to: &str) -> Outcome {
-        let (table, mut olap) = self.live_olap(table)?;
+        let (table, mut olap) = self.changeable_olap(table)?;
         if olap.partitions.contains_key(to) {
             return Err(Error::analysis(format!("Duplicate partition name {to}")));
         }
@@ -276,24 +289,26 @@ impl Catalog {
     }
 
     pub(crate) fn truncate(&mut self, now: Stamp, table: TableId, names: &[String]) -> Outcome {
-        let (table, mut olap) = self.live_olap(table)?;
+        let (table, mut olap) = self.changeable_olap(table)?;
         let names = match names.is_empty() {
             true => olap.partitions.keys().cloned().collect(),
             false => names.to_vec(),
         };
         let mut specs = Vec::with_capacity(names.len());
+        let mut had_rows = false;
         for name in &names {
             let id = olap.partitions.remove(name).ok_or_else(|| unknown_partition(name, &table.name))?;
             let old = Partition::clone(self.live_partition(id)?);
-            self.retire(now, id, true);
+            had_rows |= self.retire(now, id, true);
             specs.push(PartitionSpec { name: old.name, bounds: old.bounds, buckets: Some(old.buckets) });
         }
         let id = table.id;
+        olap.data_version += u64::from(had_rows);
         self.put_olap(table, olap);
         self.create_partitions(now, id, &specs, false)
     }
 }
 
-fn unknown_partition(name: &str, table: &str) -> Error {
+pub(crate) fn unknown_partition(name: &str, table: &str) -> Error {
     Error::analysis(format!("Unknown partition '{name}' in table '{table}'"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_types::{Error, Result, id};
 
-use crate::{Catalog, Snapshot, SnapshotState, Stamp, Txn, TxnState, Volume, VolumeKind};
+use crate::{Catalog, Snapshot, SnapshotState, Stamp, TaskRun, Txn, TxnState, Volume, VolumeKind};
 
 /// Another place or other credentials for a volume, by `storage_volumes` of `cluster_snapshot.yaml`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,7 +20,8 @@ impl Catalog {
     /// The catalog with which a restored cluster starts: `self` is `catalog(J)` as read from the snapshot.
     ///
     /// The epoch rises (its ids begin above every id of lower epochs), open loads are aborted, the snapshot itself is
-    /// finished, other unfinished jobs are failed.
+    /// finished, other unfinished jobs and all open task runs are failed: nothing runs by itself. What materialized
+    /// views were made from is as true as it was.
     ///
     /// # Errors
     /// `Conflict` when `epoch` does not rise; `Analysis` for an override of an unknown volume or another kind.
@@ -43,7 +44,9 @@ impl Catalog {
         self.txns = txns.collect();
         let jobs = self.snapshots.iter().map(|(id, job)| (*id, end_job(job, snapshot, now)));
         self.snapshots = jobs.collect();
-        self.rebuild_names();
+        let runs = self.task_runs.iter().map(|(id, run)| (*id, end_run(run, now)));
+        self.task_runs = runs.collect();
+        self.rebuild_derived();
         Ok(self)
     }
 
@@ -86,6 +89,15 @@ fn end_txn(txn: &Arc<Txn>, now: Stamp) -> Arc<Txn> {
     }
     let details = "the cluster was restored from a snapshot while this load was open".to_owned();
     Arc::new(Txn { state: TxnState::Aborted, finished: Some(now), details, ..Txn::clone(txn) })
+}
+
+fn end_run(run: &Arc<TaskRun>, now: Stamp) -> Arc<TaskRun> {
+    if !run.state.is_open() {
+        return Arc::clone(run);
+    }
+    let mut run = TaskRun::clone(run);
+    run.fail(now, "the cluster was restored from a snapshot before this run was done");
+    Arc::new(run)
 }
 
 fn end_job(job: &Arc<Snapshot>, restored_from: &str, now: Stamp) -> Arc<Snapshot> {

@@ -57,8 +57,11 @@ impl Catalog {
     /// Forgets what no one can reach any more. Each part is checked here again: what a snapshot sees stays, whatever
     /// the command says.
     pub(crate) fn trim(&mut self, now: Stamp, trim: &Trim) -> Outcome {
-        let forgotten =
-            self.trim_versions() + self.trim_dropped(trim) + self.trim_txns(trim) + self.trim_snapshots(trim);
+        let forgotten = self.trim_versions()
+            + self.trim_dropped(trim)
+            + self.trim_txns(trim)
+            + self.trim_snapshots(trim)
+            + self.trim_task_runs(trim);
         debug_assert!(now.time_ms >= trim.dropped_before_ms, "a time to come would forget everything");
         Ok(match forgotten {
             0 => Reply::Unchanged,
@@ -103,7 +106,10 @@ impl Catalog {
             .map(|p| p.id)
             .collect();
         for id in &gone {
-            self.partitions.remove(id);
+            if let Some(partition) = self.partitions.remove(id) {
+                // It is still there when its table was dropped, but not it.
+                self.bounds.remove(&partition);
+            }
         }
         let holds = |table: cairn_types::TableId| self.partitions.values().any(|p| p.table == table);
         let tables: Vec<_> = self

@@ -8,6 +8,8 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::database::Dropped;
+use crate::mview_state::BaseChange;
+use crate::task::TaskOf;
 use crate::{Catalog, Mview, Outcome, Partitioning, Reply, Stamp, TableSpec};
 
 /// A table or a view.
@@ -107,6 +109,14 @@ impl Table {
         }
     }
 
+    pub(crate) fn olap_mut(&mut self) -> Option<&mut OlapTable> {
+        match &mut self.kind {
+            TableKind::Olap(olap) => Some(olap),
+            TableKind::Mview(mview) => Some(&mut mview.table),
+            TableKind::View(_) => None,
+        }
+    }
+
     #[must_use]
     pub fn mview(&self) -> Option<&Mview> {
         match &self.kind {
@@ -124,12 +134,27 @@ impl Table {
     }
 }
 
+impl View {
+    /// Whether a query over it may have another result than over `other`. Comments do not count.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> bool {
+        let columns = |view: &Self| -> Vec<_> {
+            view.schema.columns.iter().map(|c| (c.name.clone(), c.ty, c.nullable)).collect()
+        };
+        self.query != other.query || self.default_db != other.default_db || columns(self) != columns(other)
+    }
+}
+
 impl Catalog {
+    /// Whether neither it nor its database was dropped.
+    #[must_use]
+    pub fn is_visible(&self, table: &Table) -> bool {
+        table.dropped.is_none() && self.database(table.db).is_some_and(|db| db.dropped.is_none())
+    }
+
     /// The visible table `id`.
     pub(crate) fn live_table(&self, id: TableId) -> Result<&Arc<Table>> {
-        self.table(id)
-            .filter(|t| t.dropped.is_none() && self.live_database(t.db).is_ok())
-            .ok_or_else(|| Error::unknown_table(&format!("id {id}")))
+        self.table(id).filter(|t| self.is_visible(t)).ok_or_else(|| Error::unknown_table(&format!("id {id}")))
     }
 
     /// The visible table `id`, which must have data of its own.
@@ -138,6 +163,24 @@ impl Catalog {
         match table.olap().cloned() {
             Some(olap) => Ok((table, olap)),
             None => Err(Error::analysis(format!("'{}' is a view, not a table", table.name))),
+        }
+    }
+
+    /// As [`Catalog::live_olap`]; what an MV has is its refresh's alone.
+    pub(crate) fn changeable_olap(&self, id: TableId) -> Result<(Table, OlapTable)> {
+        let (table, olap) = self.live_olap(id)?;
+        match table.mview() {
+            None => Ok((table, olap)),
+            Some(_) => Err(only_by_refresh(&table.name)),
+        }
+    }
+
+    /// Says that the data of a table changed as a whole.
+    pub(crate) fn data_changed(&mut self, id: TableId) {
+        let Some(mut table) = self.table(id).map(|t| Table::clone(t)) else { return };
+        if let Some(olap) = table.olap_mut() {
+            olap.data_version += 1;
+            self.put_table(table);
         }
     }
 
@@ -165,6 +208,16 @@ impl Catalog {
     }
 
     pub(crate) fn create_table(&mut self, now: Stamp, spec: &TableSpec) -> Outcome {
+        self.create_with_rows(now, spec, TableKind::Olap)
+    }
+
+    /// Makes what `kind` makes of the rows that `spec` describes.
+    pub(crate) fn create_with_rows(
+        &mut self,
+        now: Stamp,
+        spec: &TableSpec,
+        kind: impl FnOnce(OlapTable) -> TableKind,
+    ) -> Outcome {
         self.check_new_table_name(spec.db, &spec.name)?;
         check_spec(spec)?;
         let volume = spec.volume.unwrap_or(self.default_volume);
@@ -190,7 +243,7 @@ impl Catalog {
             created: now,
             dropped: None,
             comment: spec.comment.clone(),
-            kind: TableKind::Olap(olap),
+            kind: kind(olap),
         });
         self.create_partitions(now, id, &spec.partitions, false)?;
         Ok(Reply::Table(id))
@@ -206,12 +259,7 @@ impl Catalog {
         or_replace: bool,
     ) -> Outcome {
         if or_replace && let Some(old) = self.table_named(db, name).cloned() {
-            if old.view().is_none() {
-                return Err(Error::analysis(format!("'{name}' is a table, not a view")));
-            }
-            let kind = TableKind::View(view.clone());
-            self.put_table(Table { comment: comment.to_owned(), kind, ..Table::clone(&old) });
-            return Ok(Reply::Table(old.id));
+            return self.replace_view(now, &old, view, comment);
         }
         self.check_new_table_name(db, name)?;
         let id = TableId(self.take_id());
@@ -228,12 +276,27 @@ impl Catalog {
         Ok(Reply::Table(id))
     }
 
+    fn replace_view(&mut self, now: Stamp, old: &Table, view: &View, comment: &str) -> Outcome {
+        let Some(old_view) = old.view() else {
+            return Err(Error::analysis(format!("'{}' is a table, not a view", old.name)));
+        };
+        if old_view.differs(view) {
+            self.view_changed(now, old.id);
+        }
+        let kind = TableKind::View(view.clone());
+        self.put_table(Table { comment: comment.to_owned(), kind, ..Table::clone(old) });
+        Ok(Reply::Table(old.id))
+    }
+
     pub(crate) fn drop_table(&mut self, now: Stamp, db: DbId, name: &str, force: bool) -> Outcome {
         let table = self.table_named(db, name).ok_or_else(|| Error::unknown_table(name))?;
         let mut table = Table::clone(table);
         table.dropped = Some(Dropped { at: now, force });
         self.names.tables.remove(&(db, name.to_owned()));
+        let id = table.id;
         self.put_table(table);
+        self.cancel_pending_runs(now, TaskOf::Mview(id), "the materialized view was dropped");
+        self.base_changed(now, id, BaseChange::Dropped);
         Ok(Reply::Done)
     }
 
@@ -254,26 +317,32 @@ impl Catalog {
         Ok(Reply::Table(id))
     }
 
-    pub(crate) fn rename_table(&mut self, id: TableId, name: &str) -> Outcome {
+    pub(crate) fn rename_table(&mut self, now: Stamp, id: TableId, name: &str) -> Outcome {
         let mut table = Table::clone(self.live_table(id)?);
         self.check_new_table_name(table.db, name)?;
         self.names.tables.remove(&(table.db, table.name.clone()));
         self.names.tables.insert((table.db, name.to_owned()), id);
         table.name = name.to_owned();
         self.put_table(table);
+        self.base_changed(now, id, BaseChange::Renamed);
         Ok(Reply::Done)
     }
 
-    pub(crate) fn swap_tables(&mut self, left: TableId, right: TableId) -> Outcome {
+    pub(crate) fn swap_tables(&mut self, now: Stamp, left: TableId, right: TableId) -> Outcome {
         let (mut left, _) = self.live_olap(left)?;
         let (mut right, _) = self.live_olap(right)?;
         if left.db != right.db {
             return Err(Error::analysis("SWAP WITH needs two tables of one database"));
         }
+        if left.mview().is_some() != right.mview().is_some() {
+            return Err(Error::analysis("SWAP WITH needs two tables or two materialized views"));
+        }
         std::mem::swap(&mut left.name, &mut right.name);
         for table in [left, right] {
-            self.names.tables.insert((table.db, table.name.clone()), table.id);
+            let id = table.id;
+            self.names.tables.insert((table.db, table.name.clone()), id);
             self.put_table(table);
+            self.base_changed(now, id, BaseChange::Swapped);
         }
         Ok(Reply::Done)
     }
@@ -295,6 +364,13 @@ impl Catalog {
         self.put_olap(table, olap);
         Ok(Reply::Done)
     }
+}
+
+/// The refusal of what would make an MV say that it is fresh when it is not.
+pub(crate) fn only_by_refresh(name: &str) -> Error {
+    Error::analysis(format!(
+        "'{name}' is a materialized view: only REFRESH MATERIALIZED VIEW changes its rows and partitions"
+    ))
 }
 
 /// The catalog's own check of what the analyzer made: nothing that is stored may point outside its schema.

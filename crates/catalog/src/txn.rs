@@ -1,11 +1,13 @@
 //! Loads: labels, commits, aborts. All changes of a commit become visible by one command.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_types::{DbId, Error, ErrorKind, Result, TxnId, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::partition::{EMPTY_VERSION, Partition, Version};
+use crate::table::only_by_refresh;
 use crate::{Catalog, Outcome, PartitionChange, Reply, Stamp};
 
 /// A labelled load.
@@ -97,9 +99,7 @@ impl Catalog {
             (None, Some(label)) => Some(self.new_txn(now, db, label, "insert", 0)?),
             (None, None) => None,
         };
-        for change in changes {
-            self.change_partition(now, change, 1)?;
-        }
+        self.commit_changes(now, changes)?;
         if let Some(id) = txn {
             let mut txn = Txn::clone(self.open_txn(id)?);
             txn.state = TxnState::Visible;
@@ -111,13 +111,33 @@ impl Catalog {
         Ok(Reply::Done)
     }
 
+    fn commit_changes(&mut self, now: Stamp, changes: &[PartitionChange]) -> Result<()> {
+        let mut tables = BTreeSet::new();
+        for change in changes {
+            let id = self.live_partition(change.partition)?.table;
+            let table = self.live_table(id)?;
+            if table.mview().is_some() {
+                return Err(only_by_refresh(&table.name));
+            }
+            tables.insert(id);
+            self.change_partition(now, change, 1)?;
+        }
+        tables.into_iter().for_each(|id| self.data_changed(id));
+        Ok(())
+    }
+
     pub(crate) fn commit_compaction(&mut self, now: Stamp, change: &PartitionChange) -> Outcome {
         self.change_partition(now, change, 0)?;
         Ok(Reply::Done)
     }
 
     /// Makes a new manifest the visible one. The old one stays as long as a snapshot sees it.
-    fn change_partition(&mut self, now: Stamp, change: &PartitionChange, version_step: u64) -> Result<()> {
+    pub(crate) fn change_partition(
+        &mut self,
+        now: Stamp,
+        change: &PartitionChange,
+        version_step: u64,
+    ) -> Result<()> {
         let mut partition = Partition::clone(self.live_partition(change.partition)?);
         let current = partition.visible().map(|v| v.manifest.name.as_str());
         if current != change.base.as_deref() {
@@ -133,6 +153,10 @@ impl Catalog {
             partition.versions.pop_back();
         }
         debug_assert!(version >= EMPTY_VERSION);
+        // A compaction has the same rows, whatever it says.
+        if change.replaces && version_step > 0 {
+            partition.replaced_version = version;
+        }
         partition.versions.push_back(Version { version, manifest: change.manifest.clone(), created: now });
         self.put_partition(partition);
         Ok(())

@@ -14,6 +14,8 @@ pub const FAILPOINTS: &[&str] = &[
     "load.after_segments",
     "load.after_manifests",
     "load.after_commit",
+    "refresh.before_commit",
+    "refresh.after_commit",
     "compaction.after_segments",
     "compaction.after_manifest",
     "compaction.after_commit",

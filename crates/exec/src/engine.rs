@@ -21,6 +21,7 @@ use sqlparser::ast::{Query, Statement};
 
 use crate::error::from_datafusion;
 use crate::limit::QueryPool;
+use crate::mview::{BoundLog, MviewOptions, Restrictions, rewrite};
 use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
@@ -44,6 +45,7 @@ pub struct Engine {
     memory: Arc<dyn MemoryPool>,
     pub(crate) tablets: Arc<Tablets>,
     pub(crate) system: Arc<dyn SystemTables>,
+    pub(crate) definitions: rewrite::DefinitionCache,
 }
 
 /// What one query is planned on: a catalog state, who asks, and what the session has set.
@@ -61,6 +63,10 @@ pub struct QueryContext {
     pub memory_bytes_max: usize,
     pub(crate) scans: ScanLog,
     pub(crate) files: Mutex<HashMap<String, Arc<dyn TableProvider>>>,
+    /// Which materialized views may answer; by default none.
+    pub mviews: MviewOptions,
+    pub(crate) restrictions: Restrictions,
+    pub(crate) bound: BoundLog,
 }
 
 /// A planned query.
@@ -68,8 +74,9 @@ pub struct Planned {
     pub plan: LogicalPlan,
     /// Names of the result's columns as the user wrote them.
     pub names: Vec<String>,
-    state: SessionState,
-    context: Arc<QueryContext>,
+    pub(crate) state: SessionState,
+    pub(crate) context: Arc<QueryContext>,
+    pub(crate) mview_notes: Vec<String>,
 }
 
 impl Engine {
@@ -103,7 +110,7 @@ impl Engine {
         let planners = std::iter::once(Arc::new(semantics::Arithmetic) as _).chain(planners).collect();
         let mut base = builder.with_expr_planners(planners).build();
         functions::register(&mut base).map_err(from_datafusion)?;
-        Ok(Arc::new(Self { base, memory, tablets, system }))
+        Ok(Arc::new(Self { base, memory, tablets, system, definitions: rewrite::DefinitionCache::default() }))
     }
 
     /// Whether `database` is one of the system's.
@@ -142,6 +149,9 @@ impl Engine {
             memory_bytes_max: 0,
             scans: ScanLog::default(),
             files: Mutex::default(),
+            mviews: MviewOptions::default(),
+            restrictions: Restrictions::default(),
+            bound: BoundLog::default(),
         }
     }
 
@@ -157,8 +167,24 @@ impl Engine {
         let state =
             self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database);
         let plan = plan_query(&state, query).await?;
+        // Names are taken before: a materialized view has names of its own.
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
-        Ok(Planned { names: header.apply(planned), plan, state, context })
+        let (plan, mview_notes) = rewrite::apply(self, &state, &context, plan).await?;
+        Ok(Planned { names: header.apply(planned), plan, state, context, mview_notes })
+    }
+
+    /// Plans the query of a materialized view in its own database, over the catalog of `context`.
+    pub(crate) async fn plan_definition(
+        &self,
+        context: &Arc<QueryContext>,
+        query: &str,
+        default_db: &str,
+    ) -> Result<(LogicalPlan, SessionState)> {
+        let mut query = cairn_sql::parse_query(query)?;
+        names::normalize(&mut query, context.facts.as_ref())?;
+        let state = self.state(context, Names { context: Arc::clone(context), depth: 0 }, default_db);
+        let plan = plan_query(&state, query).await?;
+        Ok((plan, state))
     }
 
     /// Plans the query of a view, whose names are looked up in the view's own database.
@@ -185,7 +211,7 @@ impl Engine {
         builder.project(aliases).and_then(|b| b.build()).map_err(from_datafusion)
     }
 
-    fn state(&self, context: &QueryContext, names: Names, database: &str) -> SessionState {
+    pub(crate) fn state(&self, context: &QueryContext, names: Names, database: &str) -> SessionState {
         // A clone: building anew would register every function again, which costs more than a small query.
         let mut state = self.base.clone();
         let options = state.config_mut().options_mut();
@@ -209,7 +235,7 @@ impl Engine {
     }
 }
 
-async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {
+pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {
     let statement = Statement::Query(Box::new(query));
     let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
     state.statement_to_plan(statement).await.map_err(from_datafusion)
@@ -249,6 +275,12 @@ impl Planned {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
+    }
+
+    /// Why materialized views that read the same tables do not answer the query, a line each.
+    #[must_use]
+    pub fn mview_notes(&self) -> &[String] {
+        &self.mview_notes
     }
 
     /// What each scan of the physical plan reads, in the order in which scans were planned.

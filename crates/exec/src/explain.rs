@@ -45,6 +45,10 @@ pub async fn explain(planned: &Planned, detail: Detail) -> Result<Vec<String>> {
         lines.push("EMPTYSET".to_owned());
         lines.extend(info.to_string().lines().map(|line| format!("   {line}")));
     }
+    if !planned.mview_notes().is_empty() {
+        lines.push(String::new());
+        lines.extend(planned.mview_notes().iter().cloned());
+    }
     Ok(lines)
 }
 

@@ -22,6 +22,8 @@ const ZONE_MAPS_MAX: usize = 200_000;
 /// A segment of a manifest.
 pub(crate) struct PreparedSegment {
     pub(crate) bucket: u32,
+    /// The first and the last data version whose rows it holds; `None`: not known.
+    pub(crate) versions: Option<(u64, u64)>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) statistics: Arc<Statistics>,
 }
@@ -90,6 +92,7 @@ impl PreparedManifest {
             .segments()
             .map(|(rowset, segment)| PreparedSegment {
                 bucket: rowset.bucket,
+                versions: rowset.versions.map(|versions| (versions.first, versions.last)),
                 statistics: Arc::new(statistics(schema, segment)),
                 segment: Arc::new(segment.clone()),
             })
@@ -196,7 +199,7 @@ mod tests {
         let segments = segments.iter().enumerate().map(segment).collect();
         Manifest {
             partition: PartitionId(1),
-            rowsets: vec![Rowset { write: "w".into(), bucket: 0, segments }],
+            rowsets: vec![Rowset { write: "w".into(), bucket: 0, versions: None, segments }],
         }
     }
 

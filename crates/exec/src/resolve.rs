@@ -13,6 +13,7 @@ use datafusion::error::DataFusionError;
 
 use crate::engine::QueryContext;
 use crate::error::to_datafusion;
+use crate::mview::Bound;
 use crate::table::TabletTable;
 
 /// StarRocks' name for the catalog of its own tables.
@@ -116,9 +117,11 @@ impl Names {
         if system.is_system_database(database) {
             let found = system.table(&self.context.catalog, &self.context.user, database, name)?;
             let table = found.ok_or_else(|| Error::unknown_table(&format!("{database}.{name}")))?;
+            self.context.bound.push(Bound::System(format!("{database}.{name}")));
             return Ok(Arc::new(table));
         }
-        let (_, table) = find(&self.context.catalog, database, name)?;
+        let (db, table) = find(&self.context.catalog, database, name)?;
+        self.context.bound.push(Bound::Table(Arc::clone(db), Arc::clone(table)));
         self.table(table).await
     }
 
@@ -130,6 +133,7 @@ impl Names {
                 Arc::clone(table),
                 Arc::clone(&context.engine.tablets),
                 Arc::clone(&context.scans),
+                context.restrictions.get(&table.id).cloned(),
             ))),
             TableKind::View(view) => {
                 if self.depth >= VIEW_DEPTH_MAX {

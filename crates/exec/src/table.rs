@@ -25,6 +25,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::to_datafusion;
+use crate::mview::ScanRestriction;
 use crate::prepared::{PreparedManifest, PreparedSegment, merge};
 use crate::prune;
 use crate::tablets::{SegmentReaders, SegmentRef, Tablets};
@@ -71,6 +72,7 @@ pub(crate) struct TabletTable {
     schema: SchemaRef,
     tablets: Arc<Tablets>,
     log: ScanLog,
+    restriction: Option<Arc<ScanRestriction>>,
 }
 
 impl fmt::Debug for TabletTable {
@@ -80,9 +82,23 @@ impl fmt::Debug for TabletTable {
 }
 
 impl TabletTable {
-    pub(crate) fn new(catalog: Arc<Catalog>, table: Arc<Table>, tablets: Arc<Tablets>, log: ScanLog) -> Self {
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        table: Arc<Table>,
+        tablets: Arc<Tablets>,
+        log: ScanLog,
+        restriction: Option<Arc<ScanRestriction>>,
+    ) -> Self {
         let schema = arrow_schema(table.schema());
-        Self { catalog, table, schema, tablets, log }
+        Self { catalog, table, schema, tablets, log, restriction }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restriction.is_some()
     }
 
     fn olap(&self) -> Result<&OlapTable> {
@@ -100,11 +116,14 @@ impl TabletTable {
         filter: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<(Vec<Arc<Partition>>, usize)> {
         let olap = self.olap()?;
-        let all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
+        let mut all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
         let total = all.len();
+        if let Some(restriction) = &self.restriction {
+            all.retain(|p| restriction.reads(p.id));
+        }
         let keep = match filter {
             Some(filter) => prune::partitions(filter, &self.schema, olap, &all)?,
-            None => vec![true; total],
+            None => vec![true; all.len()],
         };
         let touched = all.into_iter().zip(keep).filter(|(p, keep)| *keep && p.visible().is_some());
         Ok((touched.map(|(p, _)| p).collect(), total))
@@ -129,11 +148,12 @@ impl TabletTable {
             tablets.0 += buckets.iter().filter(|b| **b).count();
             tablets.1 += buckets.len();
             segments_total += manifest.segments.len();
-            let in_buckets = manifest
-                .segments
-                .iter()
-                .filter(|segment| buckets.get(segment.bucket as usize).copied().unwrap_or(true));
-            touched.extend(in_buckets.map(|segment| (&**partition, segment)));
+            for segment in &manifest.segments {
+                let in_bucket = buckets.get(segment.bucket as usize).copied().unwrap_or(true);
+                if in_bucket && self.reads(partition, segment)? {
+                    touched.push((&**partition, segment));
+                }
+            }
         }
         if let Some(filter) = filter {
             let zone_maps: Vec<Arc<Segment>> = touched.iter().map(|(_, s)| Arc::clone(&s.segment)).collect();
@@ -157,6 +177,12 @@ impl TabletTable {
             bytes: selected.iter().map(|s| s.segment.bytes).sum(),
         };
         Ok(Selection { segments: selected, statistics, info })
+    }
+
+    /// Whether the scan is not restricted to leave `segment` out.
+    fn reads(&self, partition: &Partition, segment: &PreparedSegment) -> Result<bool> {
+        let Some(restriction) = &self.restriction else { return Ok(true) };
+        restriction.reads_rowset(partition.id, segment.versions).map_err(to_datafusion)
     }
 
     /// The keys that the bucket columns of rows that pass `filter` can have; `None`: any.

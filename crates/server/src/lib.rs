@@ -18,6 +18,7 @@ mod identity;
 pub mod jobs;
 mod load;
 mod metrics;
+pub mod mview;
 mod mysql;
 pub mod node;
 pub mod queries;

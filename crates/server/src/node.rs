@@ -15,6 +15,7 @@ use cairn_types::{Result, VolumeId};
 use crate::error_logs::ErrorLogs;
 use crate::jobs::JobsView;
 use crate::metrics::Metrics;
+use crate::mview::MviewJobs;
 use crate::queries::Sessions;
 use crate::state::{CatalogState, JournalMeta};
 use crate::system::System;
@@ -60,6 +61,7 @@ pub struct Node {
     pub metrics: Metrics,
     pub error_logs: ErrorLogs,
     pub jobs: Arc<JobsView>,
+    pub mviews: MviewJobs,
 }
 
 impl Node {
@@ -92,6 +94,7 @@ impl Node {
             journal: journal.clone(),
             sessions: Arc::clone(&sessions),
             jobs: Arc::clone(&jobs),
+            env: env.clone(),
             addresses,
         });
         let tablets = Arc::new(Tablets::new(Arc::clone(&storage)));
@@ -102,6 +105,7 @@ impl Node {
             error_logs: ErrorLogs::new(data_dir.join("load_errors"), env.clone()),
             metrics: Metrics::default(),
             jobs,
+            mviews: MviewJobs::default(),
             env,
             data_dir,
             limits,

@@ -285,8 +285,14 @@ async fn is_lost(
 
 /// Forgets dropped tables and partitions, whose files the old cluster removed since.
 fn empty_recycle_bin(catalog: &mut Catalog, now: Stamp) -> Result<()> {
-    let trim =
-        Trim { dropped_before_ms: now.time_ms, txns_before_ms: 0, txns_max: u64::MAX, jobs_max: u64::MAX };
+    let trim = Trim {
+        dropped_before_ms: now.time_ms,
+        txns_before_ms: 0,
+        txns_max: u64::MAX,
+        jobs_max: u64::MAX,
+        task_runs_before_ms: 0,
+        task_runs_max: None,
+    };
     // Older snapshots may see some of it; their pins hold, so these files are there.
     apply(catalog, now, &Command::Trim(trim))
 }

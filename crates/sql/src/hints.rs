@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{Query, Select, Visit, Visitor};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use crate::ast::Hint;
 use crate::dialect::StarRocksDialect;
@@ -21,20 +21,44 @@ pub(crate) fn of_query(query: &Query) -> Result<Vec<Hint>> {
     }
 }
 
-/// The hints anywhere in a statement.
+/// The hints anywhere in a statement, each with the place of its comment.
 ///
 /// # Errors
 /// `Parse` for a `SET_VAR` that cannot be read.
-pub(crate) fn of_tokens(tokens: &[TokenWithSpan]) -> Result<Vec<Hint>> {
-    let mut hints = Vec::new();
+pub(crate) fn of_tokens(tokens: &[TokenWithSpan]) -> Result<Vec<(Location, Hint)>> {
+    let mut placed = Vec::new();
     for token in tokens {
         if let Token::Whitespace(Whitespace::MultiLineComment(text)) = &token.token
             && let Some(text) = text.strip_prefix('+')
         {
+            let mut hints = Vec::new();
             add(&mut hints, text)?;
+            placed.extend(hints.into_iter().map(|hint| (token.span.start, hint)));
         }
     }
-    Ok(hints)
+    Ok(placed)
+}
+
+/// `t [_SYNC_MV_]` reads a rollup, which Cairn does not have.
+///
+/// # Errors
+/// `Unsupported` when it stands anywhere.
+pub(crate) fn refuse_rollup_hint(tokens: &[TokenWithSpan]) -> Result<()> {
+    let found = tokens.windows(3).any(|window| match window {
+        [open, word, close] => {
+            open.token == Token::LBracket
+                && close.token == Token::RBracket
+                && matches!(&word.token, Token::Word(word) if word.value.eq_ignore_ascii_case("_SYNC_MV_"))
+        }
+        _ => false,
+    });
+    if found {
+        return Err(Error::unsupported(
+            "The hint [_SYNC_MV_] is not supported: there are no synchronous materialized views (rollups); read the \
+             base table, or an asynchronous materialized view",
+        ));
+    }
+    Ok(())
 }
 
 struct Collector(Vec<Hint>);

@@ -126,6 +126,11 @@ fn parts(statement: &mut Statement) -> Vec<Part<'_>> {
         }
         Statement::AlterTable(s) => alter_parts(s),
         Statement::CreateView(s) => vec![Part::Query(&mut s.query)],
+        Statement::CreateMaterializedView(s) => {
+            let partition_by = s.clauses.partition_by.iter_mut().flat_map(|p| p.exprs.iter_mut());
+            partition_by.map(Part::Expr).chain([Part::Query(&mut s.query)]).collect()
+        }
+        Statement::SubmitTask(s) => parts(&mut s.statement),
         Statement::AlterView(s) => vec![Part::Query(&mut s.query)],
         Statement::Set(items) => items.iter_mut().filter_map(set_part).collect(),
         Statement::Show(show) => show_parts(show),
@@ -157,6 +162,7 @@ fn show_parts(show: &mut Show) -> Vec<Part<'_>> {
         | Show::Catalogs { filter }
         | Show::Tables { filter, .. }
         | Show::TableStatus { filter, .. }
+        | Show::MaterializedViews { filter, .. }
         | Show::Columns { filter, .. }
         | Show::Index { filter, .. }
         | Show::Variables { filter, .. }

@@ -1,17 +1,19 @@
 //! Makes the files of loads visible: new manifests, durable, then one command for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cairn_catalog::{Catalog, Command, ManifestRef, Partition, PartitionChange, Reply, TxnState};
+use cairn_catalog::{
+    Catalog, Command, ManifestRef, Partition, PartitionChange, RefreshSpec, Reply, Seen, Stamp, TxnState,
+};
 use cairn_objects::Fence;
-use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TxnId};
+use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TableId, TxnId};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::context::{StorageContext, visible_partition, visible_table};
 use crate::flush::discard;
 use crate::load::Written;
-use crate::manifest::{Manifest, Rowset};
+use crate::manifest::{Manifest, RowVersions, Rowset};
 use crate::open_writes::WriteGuard;
 use crate::volumes::PartitionPlace;
 
@@ -33,6 +35,26 @@ pub struct CommitRequest {
     pub details: String,
     /// The new rows take the place of all others: of the whole table, or of the partitions that the load was for.
     pub overwrite: bool,
+    /// The new rows are those of a materialized view: what they were made from becomes visible with them.
+    pub refresh: Option<RefreshCommit>,
+}
+
+/// The part of a commit that only the refresh of a materialized view has. `txn`, `label`, `details` and `overwrite` of the
+/// request do not count beside it. It is committed without any rows, too.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RefreshCommit {
+    pub mview: TableId,
+    /// That of the definition by which the bases were read.
+    pub binding: u64,
+    /// The partitions that are fresh then, each with what it was made from. Rows go into these alone.
+    pub built: BTreeMap<PartitionId, BTreeMap<TableId, Seen>>,
+    /// Names of partitions to be dropped.
+    pub dropped: Vec<String>,
+    /// The rows of each partition in `built` give way to the new ones, be there none. Otherwise the new ones are added.
+    pub replace: bool,
+    /// When each partition in `built` was last refreshed in the state that was read (absent: never); a conflict when it
+    /// was since. `None`: not looked at.
+    pub before: Option<BTreeMap<PartitionId, Stamp>>,
 }
 
 /// What became visible.
@@ -87,12 +109,15 @@ impl Committer {
     /// `ResourceExhausted`; `Unavailable`. The new files are deleted, except after an `Unavailable`, `Timeout` or
     /// `Internal` of the journal: the commit may have happened then, and its label tells.
     pub async fn commit(&self, request: CommitRequest) -> Result<Committed> {
-        let locked = parts(&self.ctx.meta.catalog(), &request)?;
-        let ids = locked.iter().map(|part| part.partition).collect();
-        drop(locked);
-        let guards = self.ctx.partition_locks.lock(ids).await;
-        let outcome = self.commit_locked(&request).await;
-        drop(guards);
+        let ids = parts(&self.ctx.meta.catalog(), &request)
+            .map(|parts| parts.iter().map(|part| part.partition).collect::<Vec<_>>());
+        let outcome = match ids {
+            Ok(ids) => {
+                let _locked = self.ctx.partition_locks.lock(ids).await;
+                self.commit_locked(&request).await
+            }
+            Err(error) => Err(Failure::Refused(error)),
+        };
         match outcome {
             Ok(committed) => Ok(committed),
             Err(Failure::Unknown(error)) => Err(error),
@@ -116,17 +141,12 @@ impl Committer {
             };
             let parts = parts(&catalog, request)?;
             let changed = self.write_manifests(&catalog, &parts, &write).await?;
-            self.ctx.env.failpoint("load.after_manifests")?;
-            let command = Command::Commit {
-                db: request.db,
-                txn: request.txn,
-                label: request.label.clone(),
-                changes: changed.iter().map(|c| c.change.clone()).collect(),
-                details: request.details.clone(),
-            };
-            match self.ctx.meta.propose(command).await {
+            let (before_commit, after_commit) = failpoints(request);
+            self.ctx.env.failpoint(before_commit)?;
+            let changes = changed.iter().map(|c| c.change.clone()).collect();
+            match self.ctx.meta.propose(command(request, changes)).await {
                 Ok(reply) => {
-                    self.ctx.env.failpoint("load.after_commit").map_err(Failure::Unknown)?;
+                    self.ctx.env.failpoint(after_commit).map_err(Failure::Unknown)?;
                     return Ok(committed(request, &reply, changed.len()));
                 }
                 Err(e) if may_have_happened(e.kind()) => return Err(Failure::Unknown(e)),
@@ -178,9 +198,11 @@ impl Committer {
             true => Manifest::empty(partition.id),
             false => Manifest::clone(&*self.ctx.manifests.load_visible(&place, partition).await?),
         };
-        manifest.rowsets.extend(part.rowsets.iter().cloned());
+        // The version that this commit makes: the catalog takes it on top of exactly this manifest, or not at all.
+        let versions = Some(RowVersions::of(partition.visible_version() + 1));
+        manifest.rowsets.extend(part.rowsets.iter().map(|rowset| Rowset { versions, ..rowset.clone() }));
         let manifest = self.ctx.manifests.write(&place, Arc::new(manifest), write.id()).await?;
-        Ok(Changed { change: change(partition, manifest), place })
+        Ok(Changed { change: change(partition, manifest, part.replace), place })
     }
 }
 
@@ -191,11 +213,41 @@ pub(crate) struct Changed {
 }
 
 /// The change from the visible manifest of `partition` to `manifest`.
-pub(crate) fn change(partition: &Partition, manifest: ManifestRef) -> PartitionChange {
+pub(crate) fn change(partition: &Partition, manifest: ManifestRef, replaces: bool) -> PartitionChange {
     PartitionChange {
         partition: partition.id,
         base: partition.visible().map(|v| v.manifest.name.clone()),
         manifest,
+        replaces,
+    }
+}
+
+/// The command that makes `changes` visible.
+fn command(request: &CommitRequest, changes: Vec<PartitionChange>) -> Command {
+    match &request.refresh {
+        None => Command::Commit {
+            db: request.db,
+            txn: request.txn,
+            label: request.label.clone(),
+            changes,
+            details: request.details.clone(),
+        },
+        Some(refresh) => Command::CommitRefresh(Box::new(RefreshSpec {
+            mview: refresh.mview,
+            binding: refresh.binding,
+            changes,
+            built: refresh.built.iter().map(|(id, seen)| (*id, seen.clone())).collect(),
+            dropped: refresh.dropped.clone(),
+            before: refresh.before.clone(),
+        })),
+    }
+}
+
+/// Before and after the command.
+fn failpoints(request: &CommitRequest) -> (&'static str, &'static str) {
+    match request.refresh {
+        None => ("load.after_manifests", "load.after_commit"),
+        Some(_) => ("refresh.before_commit", "refresh.after_commit"),
     }
 }
 
@@ -240,6 +292,13 @@ fn check_txn(catalog: &Catalog, txn: Option<TxnId>) -> Result<()> {
 
 /// What changes, by partition.
 fn parts<'a>(catalog: &Catalog, request: &'a CommitRequest) -> Result<Vec<Part<'a>>> {
+    match &request.refresh {
+        None => load_parts(catalog, request),
+        Some(refresh) => refresh_parts(catalog, request, refresh),
+    }
+}
+
+fn load_parts<'a>(catalog: &Catalog, request: &'a CommitRequest) -> Result<Vec<Part<'a>>> {
     let mut parts = Vec::new();
     for written in &request.written {
         let new = written.partitions.iter().map(|(id, rowsets)| (*id, rowsets.as_slice()));
@@ -249,7 +308,7 @@ fn parts<'a>(catalog: &Catalog, request: &'a CommitRequest) -> Result<Vec<Part<'
             let emptied = catalog
                 .partitions_of(olap)
                 .filter(|p| written.only.as_ref().is_none_or(|only| only.contains(&p.id)))
-                .filter(|p| p.visible().is_some_and(|v| v.manifest.segments > 0));
+                .filter(|p| has_segments(p));
             for partition in emptied {
                 rowsets.entry(partition.id).or_default();
             }
@@ -257,6 +316,42 @@ fn parts<'a>(catalog: &Catalog, request: &'a CommitRequest) -> Result<Vec<Part<'
         let part = |(partition, rowsets)| Part { partition, rowsets, replace: request.overwrite };
         parts.extend(rowsets.into_iter().map(part));
     }
+    each_once(parts)
+}
+
+/// What is written, and what is emptied: rows that are to be replaced by none.
+fn refresh_parts<'a>(
+    catalog: &Catalog,
+    request: &'a CommitRequest,
+    refresh: &RefreshCommit,
+) -> Result<Vec<Part<'a>>> {
+    let replace = refresh.replace;
+    let mut parts = Vec::new();
+    for written in &request.written {
+        if let Some(other) = written.partitions.keys().find(|id| !refresh.built.contains_key(id)) {
+            return Err(Error::internal(format!(
+                "a refresh wrote to partition {other}, which it does not build"
+            )));
+        }
+        let new = written.partitions.iter();
+        parts.extend(new.map(|(id, rowsets)| Part { partition: *id, rowsets, replace }));
+    }
+    if replace {
+        let filled: BTreeSet<_> = parts.iter().map(|part| part.partition).collect();
+        for id in refresh.built.keys().filter(|id| !filled.contains(id)) {
+            if has_segments(visible_partition(catalog, *id)?) {
+                parts.push(Part { partition: *id, rowsets: &[], replace });
+            }
+        }
+    }
+    each_once(parts)
+}
+
+fn has_segments(partition: &Partition) -> bool {
+    partition.visible().is_some_and(|v| v.manifest.segments > 0)
+}
+
+fn each_once(parts: Vec<Part<'_>>) -> Result<Vec<Part<'_>>> {
     let mut ids: Vec<_> = parts.iter().map(|part| part.partition).collect();
     ids.sort_unstable();
     match ids.windows(2).any(|pair| pair.first() == pair.last()) {

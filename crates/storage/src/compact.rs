@@ -11,7 +11,7 @@ use crate::commit::{Changed, any_base_changed, change, check_fences, may_have_ha
 use crate::compaction::{CompactionSettings, Pick, pick};
 use crate::context::{StorageContext, visible_partition};
 use crate::flush::discard;
-use crate::manifest::{Manifest, Rowset, Segment};
+use crate::manifest::{Manifest, RowVersions, Rowset, Segment};
 use crate::merge::{MERGED_ROWS, merge};
 use crate::open_writes::WriteGuard;
 use crate::reader::SegmentReader;
@@ -142,8 +142,12 @@ impl Run<'_> {
                 "a compaction of {rows} rows would not keep them all: it was given up"
             )));
         }
-        let mut rowset =
-            Rowset { write: self.write.id().to_owned(), bucket: pick.bucket, segments: Vec::new() };
+        let mut rowset = Rowset {
+            write: self.write.id().to_owned(),
+            bucket: pick.bucket,
+            segments: Vec::new(),
+            versions: versions(manifest, pick),
+        };
         for (number, segment) in (0u64..).zip(encoded) {
             let file = layout::segment_file(self.write.id(), pick.bucket, number);
             let described = segment.describe(file.clone());
@@ -170,7 +174,7 @@ impl Run<'_> {
             let manifest =
                 self.ctx.manifests.write(&self.place, Arc::new(next), write.id()).await.map_err(before)?;
             self.ctx.env.failpoint("compaction.after_manifest").map_err(before)?;
-            let change = change(partition, manifest);
+            let change = change(partition, manifest, false);
             match self.ctx.meta.propose(Command::CommitCompaction { change: change.clone() }).await {
                 Ok(_) => {
                     self.ctx.env.failpoint("compaction.after_commit").map_err(|e| (e, true))?;
@@ -189,6 +193,12 @@ impl Run<'_> {
         }
         Ok(false)
     }
+}
+
+/// The data versions that the rows of `pick` came with.
+fn versions(manifest: &Manifest, pick: &Pick) -> Option<RowVersions> {
+    let picked = manifest.segments().filter(|(_, segment)| pick.files.contains(&segment.file));
+    RowVersions::span(picked.map(|(rowset, _)| rowset.versions))
 }
 
 /// `current` without the inputs, with the outputs; `None` when an input is not there any more.

@@ -99,7 +99,7 @@ mod tests {
                     block_checksums: Vec::new(),
                     columns: Vec::new(),
                 };
-                rowsets.push(Rowset { write: "w".into(), bucket, segments: vec![segment] });
+                rowsets.push(Rowset { write: "w".into(), bucket, segments: vec![segment], versions: None });
             }
         }
         Manifest { partition: PartitionId(1), rowsets }

@@ -45,14 +45,14 @@ pub mod testing;
 mod types;
 mod volumes;
 
-pub use commit::{CommitRequest, Committed, Committer};
+pub use commit::{CommitRequest, Committed, Committer, RefreshCommit};
 pub use compact::{Compacted, compact};
 pub use compaction::CompactionSettings;
 pub use context::{StorageContext, StorageOptions, visible_partition, visible_table};
 pub use flight_cache::CacheUsage;
 pub use literal::literal_at;
 pub use load::{LoadOptions, LoadWriter, Unroutable, Written};
-pub use manifest::Manifest;
+pub use manifest::{Manifest, RowVersions, rows_since};
 pub use manifests::ManifestStore;
 pub use meta::Meta;
 pub use open_writes::{OpenWrites, WriteGuard};

@@ -268,7 +268,9 @@ impl LoadWriter {
             // Equal loads make equal manifests, whatever the order in which threads were done.
             segments.sort_by(|a, b| (a.file.len(), &a.file).cmp(&(b.file.len(), &b.file)));
             let write = self.target.write.id().to_owned();
-            partitions.entry(partition).or_default().push(Rowset { write, bucket, segments });
+            // The commit knows the version that it makes.
+            let rowset = Rowset { write, bucket, segments, versions: None };
+            partitions.entry(partition).or_default().push(rowset);
         }
         let segments = partitions.values().flatten().flat_map(|r| &r.segments);
         let bytes = segments.map(|s| s.bytes).sum();

@@ -5,7 +5,7 @@ use cairn_types::{Error, Literal, PartitionId, Result};
 use serde::{Deserialize, Serialize};
 
 /// The newest version of the format that this Cairn writes and reads.
-pub const MANIFEST_VERSION: u16 = 1;
+pub const MANIFEST_VERSION: u16 = 2;
 
 /// Everything that a partition holds at one data version.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +25,31 @@ pub struct Rowset {
     /// Which tablet (bucket) of the partition.
     pub bucket: u32,
     pub segments: Vec<Segment>,
+    /// Which data versions of the partition added its rows; `None`: unknown, as in all manifests of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<RowVersions>,
+}
+
+/// A span of data versions, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowVersions {
+    pub first: u64,
+    pub last: u64,
+}
+
+impl RowVersions {
+    #[must_use]
+    pub fn of(version: u64) -> Self {
+        Self { first: version, last: version }
+    }
+
+    /// The smallest span that holds all of `spans`; `None` when one is unknown, or there is none.
+    #[must_use]
+    pub fn span(spans: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let join = |a: Self, b: Self| Self { first: a.first.min(b.first), last: a.last.max(b.last) };
+        spans.into_iter().reduce(|a, b| Some(join(a?, b?))).flatten()
+    }
 }
 
 /// One sorted columnar file.
@@ -114,8 +139,70 @@ impl Manifest {
     }
 }
 
+/// The rowsets whose rows came after data `version`. `None` when that cannot be told: a rowset is of unknown versions, or
+/// a compaction put rows from before and after into one.
+///
+/// It says nothing of rows that went: the partition must only have grown since.
+#[must_use]
+pub fn rows_since(manifest: &Manifest, version: u64) -> Option<Vec<&Rowset>> {
+    let mut since = Vec::new();
+    for rowset in &manifest.rowsets {
+        let RowVersions { first, last } = rowset.versions?;
+        match (first > version, last <= version) {
+            (true, _) => since.push(rowset),
+            (false, true) => {}
+            (false, false) => return None,
+        }
+    }
+    Some(since)
+}
+
 /// The checksums that [`Segment::block_checksums`] keeps.
 #[must_use]
 pub fn block_checksums(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(BLOCK_BYTES).map(cairn_codec::checksum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rowset(versions: Option<(u64, u64)>) -> Rowset {
+        let versions = versions.map(|(first, last)| RowVersions { first, last });
+        Rowset { write: format!("{versions:?}"), bucket: 0, segments: Vec::new(), versions }
+    }
+
+    fn check(spans: &[Option<(u64, u64)>], version: u64, expected: Option<&[usize]>) {
+        let rowsets: Vec<_> = spans.iter().copied().map(rowset).collect();
+        let manifest = Manifest { partition: PartitionId(1), rowsets };
+        let expected = expected.map(|at| at.iter().map(|i| &manifest.rowsets[*i]).collect::<Vec<_>>());
+        assert_eq!(rows_since(&manifest, version), expected, "{spans:?} since {version}");
+    }
+
+    #[test]
+    fn rows_since_a_version_are_told_apart() {
+        check(&[], 7, Some(&[]));
+        check(&[Some((2, 2)), Some((3, 3))], 1, Some(&[0, 1]));
+        check(&[Some((2, 2)), Some((3, 3))], 2, Some(&[1]));
+        check(&[Some((3, 3)), Some((2, 2))], 3, Some(&[]));
+        check(&[Some((2, 5)), Some((6, 9))], 5, Some(&[1]));
+        check(&[Some((2, 5)), Some((6, 9))], 4, None);
+        check(&[Some((2, 5)), Some((6, 9))], 6, None);
+        check(&[Some((2, 5)), Some((6, 9))], 9, Some(&[]));
+        check(&[None, Some((6, 6))], 5, None);
+        check(&[Some((6, 6)), None], 9, None);
+    }
+
+    #[test]
+    fn a_span_holds_its_parts() {
+        let of = |spans: &[Option<(u64, u64)>]| {
+            let spans = spans.iter().map(|s| s.map(|(first, last)| RowVersions { first, last }));
+            RowVersions::span(spans).map(|s| (s.first, s.last))
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[Some((3, 3))]), Some((3, 3)));
+        assert_eq!(of(&[Some((3, 3)), Some((1, 2)), Some((5, 5))]), Some((1, 5)));
+        assert_eq!(of(&[Some((3, 3)), None, Some((5, 5))]), None);
+        assert_eq!(of(&[None]), None);
+    }
 }

@@ -35,6 +35,10 @@ ids! {
     SnapshotId,
     /// A snapshot job.
     JobId,
+    /// A task that a user submitted.
+    TaskId,
+    /// One run of a task, or of a materialized view's refresh.
+    TaskRunId,
 }
 
 /// The first id of epoch 1; lower ones are reserved for the system (`information_schema` is 1).

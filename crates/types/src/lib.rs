@@ -11,7 +11,7 @@ pub mod sqltype;
 pub mod value;
 
 pub use error::{Error, ErrorKind, Result};
-pub use id::{DbId, JobId, PartitionId, SnapshotId, TableId, TxnId, VolumeId};
+pub use id::{DbId, JobId, PartitionId, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId};
 pub use schema::{Column, ColumnDefault, Schema};
 pub use secret::is_secret_property;
 pub use sqltype::SqlType;

@@ -23,6 +23,13 @@ async fn check(failpoint: &str) {
     )
     .await;
     run(&mut conn, "INSERT INTO d.t VALUES (0)").await;
+    // A view that follows each load.
+    run(
+        &mut conn,
+        "CREATE MATERIALIZED VIEW d.mv REFRESH ASYNC AS SELECT count(*) AS n, sum(k) AS s FROM d.t",
+    )
+    .await;
+    crate::harness::wait_for(&mut conn, "SELECT n FROM d.mv", "1").await;
     drop(conn);
     server.kill();
 
@@ -62,6 +69,8 @@ async fn check(failpoint: &str) {
         "{failpoint}: {count} rows, {acknowledged} acknowledged"
     );
     run(&mut conn, "INSERT INTO d.t VALUES (1000)").await;
+    let counted = (count + 1).to_string();
+    crate::harness::wait_for(&mut conn, "SELECT n FROM d.mv", &counted).await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, (count + 1).to_string());
     // Whatever stands as finished is whole; whatever does not is not left over for ever.
     let start = std::time::Instant::now();

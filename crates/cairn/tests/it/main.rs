@@ -7,6 +7,7 @@ mod faults;
 mod harness;
 mod lifecycle;
 mod loads;
+mod mviews;
 mod shortage;
 mod slt;
 mod snapshots;

@@ -157,8 +157,12 @@ async fn damaged_metadata_stops_the_start_and_is_named() {
             continue;
         }
         for damaged in [Vec::new(), whole[..whole.len() / 2].to_vec(), flip(&whole, whole.len() / 2)] {
-            std::fs::write(&file, damaged).unwrap();
-            match Start::default().try_run(&data) {
+            // A copy each time: a server that starts writes, and an old file put back would be damage of its own.
+            let copy = dir.path().join("copy");
+            let _ = std::fs::remove_dir_all(&copy);
+            assert!(Command::new("cp").arg("-a").args([&data, &copy]).status().unwrap().success());
+            std::fs::write(copy.join(file.strip_prefix(&data).unwrap()), damaged).unwrap();
+            match Start::default().try_run(&copy) {
                 Err(text) => assert!(text.contains(&name) || text.contains("meta"), "{name}: {text}"),
                 // Damage in a part that holds nothing (a free page of the log) may go unnoticed; nothing may be missing.
                 Ok(server) => {
@@ -168,7 +172,6 @@ async fn damaged_metadata_stops_the_start_and_is_named() {
             }
             tried += 1;
         }
-        std::fs::write(&file, &whole).unwrap();
     }
     assert!(tried >= 6, "{tried}");
     let server = Start::default().run(&data);
@@ -239,6 +242,7 @@ async fn memory_of_a_load_does_not_grow_with_the_file() {
         assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, rows.to_string());
         peak_bytes(&server)
     };
-    let (small, large) = (peak_of(150_000).await, peak_of(900_000).await);
-    assert!(large < small + small / 4, "{small} bytes for a file of 11 MB, {large} for one of 64 MB");
+    // Both are far above what is buffered at once: below that, memory does grow with the file.
+    let (small, large) = (peak_of(500_000).await, peak_of(2_000_000).await);
+    assert!(large < small + small / 4, "{small} bytes for a file of 36 MB, {large} for one of 144 MB");
 }

@@ -35,6 +35,8 @@ pub struct JobsView {
     /// Held from before a snapshot is begun until its job is on the list, and while the list is compared with the catalog.
     begin_gate: tokio::sync::Mutex<()>,
     snapshots: Notify,
+    /// When the next snapshot job may begin.
+    next_job_ms: tokio::sync::Mutex<u64>,
     vacuum: Notify,
     pub(crate) last_vacuum: Mutex<Option<cairn_snapshot::vacuum::VacuumReport>>,
     /// Why the node must stop.
@@ -73,6 +75,8 @@ pub fn spawn(node: &Arc<Node>, shutdown: &CancellationToken) -> Jobs {
         env.spawn("snapshots", snapshots::run(Arc::clone(node), shutdown.clone())),
         env.spawn("compaction", compaction::run(Arc::clone(node), shutdown.clone())),
         env.spawn("vacuum", vacuum::run(Arc::clone(node), shutdown.clone())),
+        env.spawn("task runs", crate::mview::scheduler::run(Arc::clone(node), shutdown.clone())),
+        env.spawn("view activation", crate::mview::active::run(Arc::clone(node), shutdown.clone())),
         env.spawn("fence", watch_fence(Arc::clone(node), shutdown.clone())),
     ];
     Jobs { node: Arc::clone(node), tasks }

@@ -15,6 +15,12 @@ use crate::settings;
 /// Between two looks for work.
 const TICK_MS: u64 = 1_000;
 
+/// A job is followed by a rest of so many times its length before the next one begins, so that snapshots taken in a loop
+/// leave most of the disk to writers. A single one never waits.
+const REST_FACTOR: u64 = 4;
+/// The longest rest.
+const REST_MS_MAX: u64 = 5_000;
+
 /// Looks for work until `shutdown`.
 pub(super) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
     loop {
@@ -76,6 +82,10 @@ pub async fn start(node: &Arc<Node>, spec: SnapshotSpec) -> Result<()> {
 }
 
 async fn drive(node: Arc<Node>, id: SnapshotId, catalog: Arc<Catalog>) {
+    // One job at a time; the lock holds when the next may begin.
+    let mut next_ms = node.jobs.next_job_ms.lock().await;
+    node.env.sleep_ms(next_ms.saturating_sub(node.env.now_ms()).min(REST_MS_MAX)).await;
+    let began_ms = node.env.now_ms();
     let volumes = |volume: &cairn_catalog::Volume| node.storage.volumes.open(volume);
     let meta = node.meta.as_ref();
     let taken = take(&node.env, meta, &volumes, &catalog, id, TakeOptions::default(), &|_| {}).await;
@@ -86,6 +96,9 @@ async fn drive(node: Arc<Node>, id: SnapshotId, catalog: Arc<Catalog>) {
         }
         Err(error) => tracing::warn!(%error, "snapshot failed"),
     }
+    let now_ms = node.env.now_ms();
+    *next_ms = now_ms + (now_ms.saturating_sub(began_ms) * REST_FACTOR).min(REST_MS_MAX);
+    drop(next_ms);
     node.jobs.running.lock().remove(&id);
     node.jobs.wake_snapshots();
 }

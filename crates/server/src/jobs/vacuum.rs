@@ -43,6 +43,8 @@ async fn round(node: &Arc<Node>, vacuum: &mut Vacuum) -> Result<VacuumReport> {
         label_ms: seconds("label_keep_max_second"),
         labels_max: settings::number(&catalog, "label_keep_max_num"),
         jobs_max: settings::number(&catalog, "max_historical_automated_cluster_snapshot_jobs"),
+        task_runs_ms: seconds("task_runs_ttl_second"),
+        task_runs_max: settings::number(&catalog, "task_runs_max_history_number"),
     };
     if let Some(command) = trim(&catalog, &trims, node.env.now_ms()) {
         node.propose(command).await?;

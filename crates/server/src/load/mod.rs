@@ -204,6 +204,7 @@ impl Load<'_> {
             written: vec![written],
             details: format!("{} rows", self.counts.loaded),
             overwrite: false,
+            refresh: None,
         };
         let committed = self.node.committer.commit(request).await;
         self.times.commit_ms = timer.elapsed_ms();

@@ -126,6 +126,7 @@ impl Session {
         let parallelism = usize::try_from(variables.number(catalog, "pipeline_dop")).unwrap_or(0);
         context.parallelism = if parallelism == 0 { self.node.limits.parallelism } else { parallelism };
         context.memory_bytes_max = usize::try_from(variables.number(catalog, "query_mem_limit")).unwrap_or(0);
+        context.mviews = crate::mview::source::options(&variables, catalog, self.node.env.now_ms())?;
         Ok((context, variables.number(catalog, "query_timeout").max(1)))
     }
 
@@ -290,7 +291,8 @@ pub fn single_statement(text: &str) -> Result<ParsedStatement> {
     }
 }
 
-fn query_id(node: &Node) -> String {
+/// A new id of a query, in StarRocks' form.
+pub(crate) fn query_id(node: &Node) -> String {
     let hex = node.env.random_hex();
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32))

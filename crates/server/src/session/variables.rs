@@ -14,6 +14,7 @@ enum Kind {
     Text,
     Number,
     Switch,
+    OneOf(&'static [&'static str]),
     /// Cannot be set.
     Fixed,
 }
@@ -33,6 +34,7 @@ const VARIABLES: &[(&str, Kind, &str)] = &[
     ("collation_server", Kind::Text, "utf8mb4_general_ci"),
     ("default_storage_engine", Kind::Fixed, "OLAP"),
     ("default_tmp_storage_engine", Kind::Fixed, "OLAP"),
+    ("enable_materialized_view_rewrite", Kind::Switch, "1"),
     ("have_query_cache", Kind::Fixed, "NO"),
     ("have_ssl", Kind::Fixed, "YES"),
     ("init_connect", Kind::Fixed, ""),
@@ -41,6 +43,8 @@ const VARIABLES: &[(&str, Kind, &str)] = &[
     ("language", Kind::Fixed, ""),
     ("license", Kind::Fixed, "Apache License 2.0"),
     ("lower_case_table_names", Kind::Fixed, "0"),
+    // Whether queries are answered from materialized views: `default` where it reads less, `force` wherever it can be.
+    ("materialized_view_rewrite_mode", Kind::OneOf(&["default", "disable", "force"]), "default"),
     ("max_allowed_packet", Kind::Number, "33554432"),
     ("net_buffer_length", Kind::Number, "16384"),
     ("net_read_timeout", Kind::Number, "60"),
@@ -167,6 +171,13 @@ pub fn check(name: &str, value: &str) -> Result<String> {
     match check_known(name)? {
         Kind::Fixed => Err(Error::analysis(format!("Variable '{name}' is a read only variable"))),
         Kind::Text => Ok(value.to_owned()),
+        Kind::OneOf(words) => {
+            let value = value.trim().to_ascii_lowercase();
+            match words.contains(&value.as_str()) {
+                true => Ok(value),
+                false => bad(&format!("one of {}", words.join(", "))),
+            }
+        }
         Kind::Number => match value.trim().parse::<u64>() {
             Ok(number) => Ok(number.to_string()),
             Err(_) => bad("a number"),

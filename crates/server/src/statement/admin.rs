@@ -1,7 +1,7 @@
 //! Settings, images, cluster snapshots.
 
 use cairn_catalog::{Command, SnapshotKind, SnapshotPolicy, SnapshotSpec, SnapshotState};
-use cairn_sql::ast::{Admin, CreateSnapshot, DropSnapshot, SnapshotInterval, VolumeName};
+use cairn_sql::ast::{Admin, CreateSnapshot, DropSnapshot, Interval, VolumeName};
 use cairn_types::{Error, Literal, Result, SqlType, VolumeId};
 
 use super::require_root;
@@ -19,6 +19,14 @@ pub async fn run(session: &Session, statement: &Admin) -> Result<Answer> {
     match statement {
         Admin::ShowFrontendConfig { pattern } => Ok(Answer::Rows(show_config(session, pattern.as_deref()))),
         Admin::ShowAutomatedSnapshot => Ok(Answer::Rows(show_automated(session))),
+        Admin::PauseMaterializedViews => {
+            require_root(session, "OPERATE")?;
+            crate::mview::alter::pause(session).await
+        }
+        Admin::ResumeMaterializedViews => {
+            require_root(session, "OPERATE")?;
+            crate::mview::alter::resume(session).await
+        }
         changing => {
             require_root(session, "OPERATE")?;
             change(session, changing).await.map(|()| Answer::done())
@@ -52,7 +60,11 @@ async fn change(session: &Session, statement: &Admin) -> Result<()> {
             Ok(())
         }
         Admin::CreateImage => session.node.journal.create_image().await.map(|_| ()),
-        Admin::ShowFrontendConfig { .. } | Admin::ShowAutomatedSnapshot => Ok(()),
+        // `run` has answered these.
+        Admin::ShowFrontendConfig { .. }
+        | Admin::ShowAutomatedSnapshot
+        | Admin::PauseMaterializedViews
+        | Admin::ResumeMaterializedViews => Ok(()),
     }
 }
 
@@ -66,7 +78,7 @@ fn policy(session: &Session) -> Result<SnapshotPolicy> {
 
 async fn automated_on(
     session: &Session,
-    interval: Option<&SnapshotInterval>,
+    interval: Option<&Interval>,
     volume: Option<&VolumeName>,
 ) -> Result<()> {
     let catalog = session.catalog();

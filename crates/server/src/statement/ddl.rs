@@ -319,6 +319,13 @@ async fn drop_kind(
         }
         found => found?.1,
     };
+    if found.mview().is_some() {
+        let name = &found.name;
+        return Err(Error::analysis(format!(
+            "The data of '{name}' cannot be dropped because '{name}' is a materialized view, use 'drop materialized view \
+             {name}' to drop it."
+        )));
+    }
     match (found.view().is_some(), view) {
         (true, false) => return Err(Error::analysis(format!("'{}' is a view: use DROP VIEW", found.name))),
         (false, true) => return Err(Error::analysis(format!("'{}' is a table: use DROP TABLE", found.name))),

@@ -93,6 +93,7 @@ async fn insert_into_table(
         written: vec![written],
         details: String::new(),
         overwrite: statement.overwrite,
+        refresh: None,
     };
     let committed = session.node.committer.commit(request).await?;
     session.node.metrics.rows_loaded(rows);
@@ -119,6 +120,7 @@ pub async fn into_new_table(session: &Session, id: TableId, source: &Query) -> R
         written: vec![written],
         details: String::new(),
         overwrite: false,
+        refresh: None,
     };
     session.node.committer.commit(request).await?;
     Ok(rows)
@@ -156,6 +158,13 @@ async fn write(
 /// # Errors
 /// `Analysis` for a view.
 pub fn olap(table: &Table) -> Result<&OlapTable> {
+    if table.mview().is_some() {
+        return Err(Error::analysis(format!(
+            "The data of '{}' cannot be inserted because '{}' is a materialized view, and the data of materialized \
+             view must be consistent with the base table.",
+            table.name, table.name
+        )));
+    }
     table
         .olap()
         .ok_or_else(|| Error::analysis(format!("'{}' is a view: rows cannot be loaded into it", table.name)))

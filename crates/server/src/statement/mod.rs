@@ -17,6 +17,7 @@ use cairn_sql::ast::Statement;
 use cairn_types::{Error, ErrorKind, Result};
 
 use crate::answer::Answer;
+use crate::mview;
 use crate::session::Session;
 
 /// Runs one statement.
@@ -47,6 +48,13 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::CreateView(s) => ddl::create_view(session, s).await,
         Statement::AlterView(s) => ddl::alter_view(session, s).await,
         Statement::DropView(s) => ddl::drop_view(session, s).await,
+        Statement::CreateMaterializedView(s) => mview::create::create(session, s).await,
+        Statement::AlterMaterializedView(s) => mview::alter::alter(session, s).await,
+        Statement::DropMaterializedView(s) => mview::alter::drop(session, s).await,
+        Statement::RefreshMaterializedView(s) => mview::refresh::refresh(session, s).await,
+        Statement::CancelRefresh(s) => mview::refresh::cancel(session, s).await,
+        Statement::SubmitTask(s) => mview::tasks::submit(session, s).await,
+        Statement::DropTask(s) => mview::tasks::drop(session, s).await,
         Statement::CreateStorageVolume(s) => volumes::create(session, s).await,
         Statement::AlterStorageVolume(s) => volumes::alter(session, s).await,
         Statement::DropStorageVolume(s) => volumes::drop(session, s).await,

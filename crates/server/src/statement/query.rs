@@ -12,6 +12,7 @@ use futures::TryStreamExt;
 use sqlparser::ast::{Expr, Query};
 
 use crate::answer::{Answer, ResultStream, timeout};
+use crate::mview;
 use crate::queries::Hold;
 use crate::rows::{Rows, text};
 use crate::session::Session;
@@ -70,6 +71,12 @@ pub async fn explain(session: &Session, explain: &Explain) -> Result<Answer> {
         Statement::CreateTable(s) if !explain.analyze && s.query.is_some() => {
             let query = s.query.as_ref().ok_or_else(|| Error::internal("CREATE TABLE AS without a query"))?;
             (&query.query, &Vec::new())
+        }
+        Statement::RefreshMaterializedView(s) if !explain.analyze => {
+            return mview::explain::refresh(session, s);
+        }
+        Statement::AlterMaterializedView(s) if !explain.analyze => {
+            return mview::explain::activate(session, s);
         }
         _ => return Err(Error::unsupported("EXPLAIN of this statement is not supported: explain its query")),
     };

@@ -61,6 +61,10 @@ fn with_filter<'a>(session: &Session, show: &'a Show) -> Result<Option<Filtered<
         Show::TableStatus { database: name, filter } => {
             (objects::table_status(&catalog, name.as_ref(), database)?, 0, filter.as_ref())
         }
+        Show::MaterializedViews { database: name, filter } => {
+            let now_ms = node.env.now_ms();
+            (objects::materialized_views(&catalog, name.as_ref(), database, now_ms)?, 2, filter.as_ref())
+        }
         Show::Columns { full, table, filter } => {
             (objects::columns(&catalog, table, database, *full)?, 0, filter.as_ref())
         }
@@ -123,6 +127,7 @@ fn plain(session: &Session, show: &Show) -> Result<Rows> {
     match show {
         Show::CreateTable(name) => objects::create_table(&catalog, name, current),
         Show::CreateView(name) => objects::create_view(&catalog, name, current),
+        Show::CreateMaterializedView(name) => objects::create_mview(&catalog, name, current),
         Show::CreateDatabase(name) => objects::create_database(&catalog, name),
         Show::CreateUser(user) => users::create_user(session, user),
         Show::Processlist { full } => Ok(cluster::processlist(node, &session.user, *full)),

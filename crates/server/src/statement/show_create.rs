@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use cairn_catalog::{
-    Bounds, Catalog, Database, Distribution, OlapTable, Partition, Partitioning, Table, TableKind, View,
+    Bounds, Catalog, Database, Distribution, Mview, OlapTable, Partition, Partitioning, RefreshScheme,
+    RefreshTrigger, Table, TableKind, View,
 };
 use cairn_sql::Statement;
 use cairn_sql::ast::{Property, QueryStatement};
@@ -15,13 +16,14 @@ use sqlparser::ast::{
 };
 
 use super::partitions::in_order;
+use crate::rows::time;
 
-/// The statement that makes `table`, which may be a view.
+/// The statement that makes `table`, which may be a view or a materialized view.
 #[must_use]
 pub fn create_table(catalog: &Catalog, table: &Table) -> String {
     match &table.kind {
         TableKind::Olap(olap) => create_olap(catalog, table, olap),
-        TableKind::Mview(mview) => create_olap(catalog, table, &mview.table),
+        TableKind::Mview(mview) => create_mview(catalog, table, mview),
         TableKind::View(view) => create_view(catalog, table, view),
     }
 }
@@ -56,9 +58,7 @@ pub fn properties(catalog: &Catalog, olap: &OlapTable) -> BTreeMap<String, Strin
 fn create_olap(catalog: &Catalog, table: &Table, olap: &OlapTable) -> String {
     let columns: Vec<String> = olap.schema.columns.iter().map(|c| format!("  {}", column(c))).collect();
     let mut sql = format!("CREATE TABLE {} (\n{}\n) ENGINE=OLAP ", quoted(&table.name), columns.join(",\n"));
-    let key: Vec<usize> = (0..olap.schema.columns.len())
-        .filter(|at| olap.schema.columns.get(*at).is_some_and(|c| c.key))
-        .collect();
+    let key = key_columns(&olap.schema);
     if !key.is_empty() {
         push(&mut sql, &format!("DUPLICATE KEY({})", names(&olap.schema, &key)));
     }
@@ -75,14 +75,23 @@ fn create_olap(catalog: &Catalog, table: &Table, olap: &OlapTable) -> String {
     if olap.sort_key != key {
         push(&mut sql, &format!("ORDER BY({})", names(&olap.schema, &olap.sort_key)));
     }
+    push_properties(&mut sql, catalog, olap);
+    sql.push(';');
+    sql
+}
+
+/// The positions of the key columns.
+fn key_columns(schema: &Schema) -> Vec<usize> {
+    schema.columns.iter().enumerate().filter(|(_, column)| column.key).map(|(at, _)| at).collect()
+}
+
+fn push_properties(sql: &mut String, catalog: &Catalog, olap: &OlapTable) {
     let properties = properties(catalog, olap);
     if !properties.is_empty() {
         let items: Vec<String> =
             properties.iter().map(|(k, v)| format!("{} = {}", string(k), string(v))).collect();
-        push(&mut sql, &format!("PROPERTIES (\n{}\n)", items.join(",\n")));
+        push(sql, &format!("PROPERTIES (\n{}\n)", items.join(",\n")));
     }
-    sql.push(';');
-    sql
 }
 
 /// Adds a clause on a line of its own.
@@ -191,12 +200,8 @@ fn distribution(olap: &OlapTable) -> String {
 }
 
 fn create_view(catalog: &Catalog, table: &Table, view: &View) -> String {
-    let column = |column: &Column| match column.comment.as_str() {
-        "" => quoted(&column.name),
-        comment => format!("{} COMMENT {}", quoted(&column.name), string(comment)),
-    };
-    let columns: Vec<String> = view.schema.columns.iter().map(column).collect();
-    let mut sql = format!("CREATE VIEW {} ({})", quoted(&table.name), columns.join(", "));
+    let columns = view_columns(&view.schema);
+    let mut sql = format!("CREATE VIEW {} ({columns})", quoted(&table.name));
     if !table.comment.is_empty() {
         let _ = write!(sql, "\nCOMMENT {}", string(&table.comment));
     }
@@ -205,23 +210,77 @@ fn create_view(catalog: &Catalog, table: &Table, view: &View) -> String {
     sql
 }
 
+/// The columns of a view: their types come from the query.
+fn view_columns(schema: &Schema) -> String {
+    let column = |column: &Column| match column.comment.as_str() {
+        "" => quoted(&column.name),
+        comment => format!("{} COMMENT {}", quoted(&column.name), string(comment)),
+    };
+    schema.columns.iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+fn create_mview(catalog: &Catalog, table: &Table, mview: &Mview) -> String {
+    let (olap, definition) = (&mview.table, &mview.definition);
+    let mut sql =
+        format!("CREATE MATERIALIZED VIEW {} ({})", quoted(&table.name), view_columns(&olap.schema));
+    if !table.comment.is_empty() {
+        push(&mut sql, &format!("COMMENT {}", string(&table.comment)));
+    }
+    match definition.partition_by.trim() {
+        "" => {}
+        whole if whole.starts_with('(') => push(&mut sql, &format!("PARTITION BY {whole}")),
+        exprs => push(&mut sql, &format!("PARTITION BY ({exprs})")),
+    }
+    push(&mut sql, &format!("DISTRIBUTED BY {}", distribution(olap)));
+    if olap.sort_key != key_columns(&olap.schema) {
+        push(&mut sql, &format!("ORDER BY ({})", names(&olap.schema, &olap.sort_key)));
+    }
+    push(&mut sql, &format!("REFRESH {}", refresh(&mview.refresh)));
+    push_properties(&mut sql, catalog, olap);
+    let database = catalog.database(table.db).map_or("", |db| db.name.as_str());
+    push(&mut sql, &format!("AS {};", stored_query(&definition.query, &definition.default_db, database)));
+    sql
+}
+
+/// What stands behind `REFRESH`. The moment is always said: without it, it would be the server's setting.
+fn refresh(scheme: &RefreshScheme) -> String {
+    let moment = if scheme.immediate { "IMMEDIATE" } else { "DEFERRED" };
+    match scheme.trigger {
+        RefreshTrigger::Manual => format!("{moment} MANUAL"),
+        RefreshTrigger::Change => format!("{moment} ASYNC"),
+        RefreshTrigger::Every { start_ms, every_ms } => {
+            let start = string(&time(start_ms).to_string());
+            format!("{moment} ASYNC START({start}) EVERY({})", interval(every_ms / 1_000))
+        }
+    }
+}
+
+/// In the longest unit that gives a whole number.
+fn interval(seconds: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("DAY", 86_400), ("HOUR", 3_600), ("MINUTE", 60)];
+    let unit = UNITS.into_iter().find(|(_, length)| seconds > 0 && seconds.is_multiple_of(*length));
+    let (name, length) = unit.unwrap_or(("SECOND", 1));
+    format!("INTERVAL {} {name}", seconds / length)
+}
+
 /// The query of a view that lies in `database`: as it was written, unless that would name other tables in `database`
 /// than it did, or tell a secret.
 #[must_use]
 pub fn view_query(view: &View, database: &str) -> String {
+    stored_query(&view.query, &view.default_db, database)
+}
+
+fn stored_query(text: &str, default_db: &str, database: &str) -> String {
     // It was parsed when the view was made; should it not parse now, nobody can run it, and it may hold a secret.
-    let Ok(mut query) = cairn_sql::parse_query(&view.query) else {
-        return format!(
-            "/* the query of this view cannot be read by this version; {} bytes */",
-            view.query.len()
-        );
+    let Ok(mut query) = cairn_sql::parse_query(text) else {
+        return format!("/* the query of this view cannot be read by this version; {} bytes */", text.len());
     };
-    let foreign = view.default_db != database && !view.default_db.is_empty();
+    let foreign = default_db != database && !default_db.is_empty();
     if !foreign && !names_secret(&query) {
-        return view.query.trim_end_matches([';', ' ', '\n', '\t', '\r']).to_owned();
+        return text.trim_end_matches([';', ' ', '\n', '\t', '\r']).to_owned();
     }
     if foreign {
-        qualify(&mut query, &view.default_db);
+        qualify(&mut query, default_db);
     }
     Statement::Query(Box::new(QueryStatement { hints: Vec::new(), query })).to_string()
 }
@@ -282,9 +341,11 @@ fn qualify(query: &mut Query, database: &str) {
 #[cfg(test)]
 mod tests {
     use cairn_catalog::{Command, PartitionSpec, TableSpec};
+    use cairn_sql::ast::{self, CreateMaterializedView, RefreshMoment};
     use cairn_types::DbId;
 
     use super::*;
+    use crate::system::mviews::tests::with_mview;
     use crate::system::objects::tests::{apply, database, empty_catalog, sample, specification, table};
 
     /// A catalog with `db.t` as `sql` makes it.
@@ -407,6 +468,51 @@ PROPERTIES (
         assert!(
             matches!(&parsed[0].statement, Statement::CreateView(v) if v.query_text.trim() == "SELECT a FROM plain")
         );
+    }
+
+    fn parsed(sql: &str) -> CreateMaterializedView {
+        match cairn_sql::parse_statements(sql).unwrap().remove(0).statement {
+            Statement::CreateMaterializedView(create) => *create,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn materialized_views_come_back() {
+        let catalog = with_mview();
+        let printed = create_table(&catalog, table(&catalog, "tpch", "daily"));
+        let expected = r#"CREATE MATERIALIZED VIEW `daily` (`o_date` COMMENT "the ""day""", `total`)
+COMMENT "by day"
+PARTITION BY (o_date)
+DISTRIBUTED BY HASH(`o_date`) BUCKETS 4
+REFRESH DEFERRED ASYNC START("2024-01-01 06:30:00") EVERY(INTERVAL 90 MINUTE)
+PROPERTIES (
+"partition_refresh_number" = "2",
+"storage_volume" = "builtin_storage_volume"
+)
+AS SELECT o_date, sum(o_key) FROM orders GROUP BY o_date;"#;
+        assert_eq!(printed, expected);
+        let create = parsed(&printed);
+        assert_eq!(create.query_text.trim(), "SELECT o_date, sum(o_key) FROM orders GROUP BY o_date");
+        let clauses = &create.clauses;
+        let buckets = clauses.distribution.as_ref().and_then(|d| d.buckets);
+        assert_eq!((buckets, clauses.order_by.len(), clauses.properties.len()), (Some(4), 0, 2));
+        let refresh = clauses.refresh.as_ref().unwrap();
+        assert_eq!(refresh.moment, Some(RefreshMoment::Deferred));
+        assert!(matches!(&refresh.trigger, ast::RefreshTrigger::Every(s) if s.every.seconds() == 5_400));
+        assert_eq!(clauses.partition_by.as_ref().unwrap().exprs.len(), 1);
+        let above = create_table(&catalog, table(&catalog, "other", "above"));
+        assert!(above.contains("\nDISTRIBUTED BY RANDOM BUCKETS 2\nREFRESH IMMEDIATE MANUAL\n"), "{above}");
+        assert!(above.ends_with("\nAS SELECT total FROM `tpch`.daily;"), "{above}");
+    }
+
+    #[test]
+    fn intervals_are_in_the_longest_unit() {
+        let check = |seconds, expected| assert_eq!(interval(seconds), expected);
+        check(0, "INTERVAL 0 SECOND");
+        check(61, "INTERVAL 61 SECOND");
+        check(3_600, "INTERVAL 1 HOUR");
+        check(172_800, "INTERVAL 2 DAY");
     }
 
     #[test]

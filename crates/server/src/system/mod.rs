@@ -7,6 +7,7 @@
 pub mod columns;
 mod keys;
 pub mod loads;
+pub mod mviews;
 mod mysql;
 pub mod objects;
 mod partitions;
@@ -18,6 +19,7 @@ mod tasks;
 use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Database, SYSTEM_DATABASES};
+use cairn_env::Env;
 use cairn_exec::SystemTables;
 use cairn_journal::Journal;
 use cairn_types::{Column, Literal, Result, Schema, SqlType};
@@ -49,6 +51,7 @@ const REAL: SqlType = SqlType::Double;
 
 /// The system tables of one node.
 pub struct System {
+    pub env: Env,
     pub journal: Journal<CatalogState>,
     pub sessions: Arc<Sessions>,
     pub jobs: Arc<JobsView>,
@@ -64,6 +67,8 @@ pub struct Scope<'a> {
     pub addresses: Addresses,
     /// Who asks.
     pub user: &'a str,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub now_ms: u64,
 }
 
 /// One system table.
@@ -105,7 +110,7 @@ impl SystemTable {
 
 /// All tables of `information_schema`, by family.
 pub fn tables() -> impl Iterator<Item = &'static SystemTable> {
-    let families: [&'static [SystemTable]; 10] = [
+    let families: [&'static [SystemTable]; 11] = [
         objects::TABLES,
         columns::TABLES,
         partitions::TABLES,
@@ -115,6 +120,7 @@ pub fn tables() -> impl Iterator<Item = &'static SystemTable> {
         snapshots::TABLES,
         loads::TABLES,
         sessions::TABLES,
+        mviews::TABLES,
         tasks::TABLES,
     ];
     families.into_iter().flatten()
@@ -150,7 +156,8 @@ impl SystemTables for System {
         let Some(found) = find(database, table) else { return Ok(None) };
         let sessions = self.sessions.list();
         let usage = self.jobs.snapshot_usages();
-        let scope = Scope { catalog, sessions: &sessions, usage: &usage, addresses: self.addresses, user };
+        let (addresses, now_ms) = (self.addresses, self.env.now_ms());
+        let scope = Scope { catalog, sessions: &sessions, usage: &usage, addresses, user, now_ms };
         found.rows(&scope).table().map(Some)
     }
 }
@@ -183,7 +190,7 @@ pub(crate) mod tests {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses { mysql: local(9030), http: local(8030) };
         static NONE: SnapshotUsages = SnapshotUsages::new();
-        Scope { catalog, sessions: &[], usage: &NONE, addresses, user: "root" }
+        Scope { catalog, sessions: &[], usage: &NONE, addresses, user: "root", now_ms: 100_000 }
     }
 
     /// The values of `column` in all rows of a system table.
@@ -217,7 +224,7 @@ pub(crate) mod tests {
     /// A value of another type than its column's would come out as NULL in the batch.
     #[test]
     fn every_value_is_of_its_columns_type() {
-        let catalog = sample();
+        let catalog = super::mviews::tests::with_mview();
         for table in tables() {
             let rows = table.rows(&scope(&catalog));
             let batch = rows.batch().unwrap();

@@ -173,7 +173,7 @@ fn tables(scope: &Scope<'_>, rows: &mut Rows) {
 fn table_facts(catalog: &Catalog, table: &Table) -> [Literal; 17] {
     let contents = table.olap().map(|olap| Contents::of(catalog, table, olap));
     let number = |of: fn(&Contents) -> u64| contents.as_ref().map_or(Literal::Null, |c| int(of(c)));
-    let engine = if contents.is_some() { "StarRocks" } else { "" };
+    let engine = if matches!(table.kind, TableKind::Olap(_)) { "StarRocks" } else { "" };
     [
         text(engine),
         Literal::Null,
@@ -252,6 +252,7 @@ pub(crate) mod tests {
     use cairn_types::{DbId, VolumeId};
 
     use super::*;
+    use crate::system::mviews::tests::with_mview;
     use crate::system::tests::values;
 
     /// Applies `command` at `index`; the time is `index` seconds.
@@ -326,7 +327,7 @@ pub(crate) mod tests {
         let partition = olap.partitions["p2"];
         assert_ne!(catalog.partition(partition).unwrap().bounds, Bounds::All);
         let manifest = ManifestRef { name: "m1".into(), checksum: 7, rows: 100, bytes: 5_000, segments: 2 };
-        let changes = vec![PartitionChange { partition, base: None, manifest }];
+        let changes = vec![PartitionChange { partition, base: None, manifest, replaces: false }];
         let label = Some("l1".into());
         apply(catalog, 6, Command::Commit { db, txn: None, label, changes, details: "100 rows".into() });
         let open =
@@ -414,5 +415,16 @@ pub(crate) mod tests {
     #[test]
     fn views_show_their_query() {
         assert_eq!(values(&sample(), "views", "VIEW_DEFINITION"), ["SELECT a FROM plain"]);
+    }
+
+    #[test]
+    fn materialized_views_are_listed_as_views_with_rows() {
+        let catalog = with_mview();
+        let own = |column| values(&catalog, "tables", column).split_off(crate::system::tables().count());
+        assert_eq!(own("TABLE_NAME"), ["above", "daily", "orders", "plain", "v"]);
+        assert_eq!(own("TABLE_TYPE"), ["VIEW", "VIEW", "BASE TABLE", "BASE TABLE", "VIEW"]);
+        assert_eq!(own("ENGINE"), ["", "", "StarRocks", "StarRocks", ""]);
+        assert_eq!(own("TABLE_ROWS"), ["0", "0", "100", "0", "NULL"]);
+        assert_eq!(values(&catalog, "views", "TABLE_NAME"), ["v"]);
     }
 }

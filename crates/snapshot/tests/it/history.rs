@@ -193,7 +193,14 @@ impl History {
     }
 
     fn trim(&self, recycle_ms: u64) {
-        let settings = TrimSettings { recycle_ms, label_ms: 0, labels_max: 0, jobs_max: 2 };
+        let settings = TrimSettings {
+            recycle_ms,
+            label_ms: 0,
+            labels_max: 0,
+            jobs_max: 2,
+            task_runs_ms: 0,
+            task_runs_max: 0,
+        };
         if let Some(command) = trim(&self.world.catalog(), &settings, self.world.env.now_ms()) {
             self.world.apply(command);
         }

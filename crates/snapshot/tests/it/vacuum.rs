@@ -61,7 +61,14 @@ async fn each_holder_holds_and_is_named() {
     world.abandon_write(&pending);
     world.work.end_query(1);
     world.clock.advance_ms(1);
-    let settings = TrimSettings { recycle_ms: 0, label_ms: 0, labels_max: 0, jobs_max: 0 };
+    let settings = TrimSettings {
+        recycle_ms: 0,
+        label_ms: 0,
+        labels_max: 0,
+        jobs_max: 0,
+        task_runs_ms: 0,
+        task_runs_max: 0,
+    };
     world.apply(trim(&world.catalog(), &settings, world.env.now_ms()).unwrap());
     assert_eq!(
         trim(&world.catalog(), &settings, world.env.now_ms()),

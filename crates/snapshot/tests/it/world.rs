@@ -253,7 +253,12 @@ impl World {
             block_checksums: block_checksums(&bytes),
             columns: Vec::new(),
         };
-        manifest.rowsets.push(Rowset { write: write.clone(), bucket: 0, segments: vec![segment] });
+        manifest.rowsets.push(Rowset {
+            write: write.clone(),
+            bucket: 0,
+            segments: vec![segment],
+            versions: None,
+        });
         let encoded = manifest.encode();
         let named = ManifestRef {
             name: layout::manifest_file(&write),
@@ -264,7 +269,7 @@ impl World {
         };
         self.store.put_new(&folder.file(&named.name), encoded.into()).await.unwrap();
         let base = partition.visible().map(|v| v.manifest.name.clone());
-        let change = PartitionChange { partition: partition.id, base, manifest: named };
+        let change = PartitionChange { partition: partition.id, base, manifest: named, replaces: false };
         Pending { write, db: partition.db, change, compaction }
     }
 

@@ -1,9 +1,9 @@
-//! What keeps the cluster running: settings, snapshots, images.
+//! What keeps the cluster running: settings, snapshots, images, the pause of materialized views.
 
 use std::fmt;
 
+use super::interval::Interval;
 use super::name::{Property, commas, literal, properties, quoted, when};
-use super::partition::TimeUnit;
 use super::volume::VolumeName;
 
 /// `ADMIN …` and `ALTER SYSTEM …`.
@@ -14,30 +14,19 @@ pub enum Admin {
     /// `ADMIN SHOW FRONTEND CONFIG [LIKE 'pattern']`.
     ShowFrontendConfig { pattern: Option<String> },
     /// `ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON [INTERVAL n unit] [STORAGE VOLUME v]`.
-    AutomatedSnapshotOn { interval: Option<SnapshotInterval>, volume: Option<VolumeName> },
+    AutomatedSnapshotOn { interval: Option<Interval>, volume: Option<VolumeName> },
     /// `ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF`.
     AutomatedSnapshotOff,
     /// `ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET INTERVAL n unit`.
-    AlterAutomatedSnapshot { interval: SnapshotInterval },
+    AlterAutomatedSnapshot { interval: Interval },
     /// `ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT`.
     ShowAutomatedSnapshot,
+    /// `ADMIN PAUSE MATERIALIZED VIEWS`: all that are active become inactive until they are resumed.
+    PauseMaterializedViews,
+    /// `ADMIN RESUME MATERIALIZED VIEWS`: exactly those become active that were paused.
+    ResumeMaterializedViews,
     /// `ALTER SYSTEM CREATE IMAGE`.
     CreateImage,
-}
-
-/// `INTERVAL n unit`; the unit has a fixed length (up to WEEK).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SnapshotInterval {
-    pub count: u64,
-    pub unit: TimeUnit,
-}
-
-impl SnapshotInterval {
-    /// The interval in seconds; at least 1 (the parser refuses 0, overflow, and units without a fixed length).
-    #[must_use]
-    pub fn seconds(self) -> u64 {
-        self.unit.seconds(self.count).unwrap_or(u64::MAX)
-    }
 }
 
 /// `CREATE SNAPSHOT [IF NOT EXISTS] [name] [PROPERTIES(…)]`.
@@ -54,12 +43,6 @@ pub struct CreateSnapshot {
 pub struct DropSnapshot {
     pub if_exists: bool,
     pub name: String,
-}
-
-impl fmt::Display for SnapshotInterval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "INTERVAL {} {}", self.count, self.unit)
-    }
 }
 
 impl fmt::Display for Admin {
@@ -88,6 +71,8 @@ impl fmt::Display for Admin {
                 write!(f, "ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET {interval}")
             }
             Self::ShowAutomatedSnapshot => f.write_str("ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT"),
+            Self::PauseMaterializedViews => f.write_str("ADMIN PAUSE MATERIALIZED VIEWS"),
+            Self::ResumeMaterializedViews => f.write_str("ADMIN RESUME MATERIALIZED VIEWS"),
             Self::CreateImage => f.write_str("ALTER SYSTEM CREATE IMAGE"),
         }
     }

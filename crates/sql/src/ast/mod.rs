@@ -7,11 +7,14 @@ pub mod admin;
 pub mod alter;
 pub mod database;
 pub mod dml;
+pub mod interval;
+pub mod mview;
 pub mod name;
 pub mod partition;
 pub mod session;
 pub mod show;
 pub mod table;
+pub mod task;
 pub mod user;
 pub mod view;
 pub mod volume;
@@ -20,10 +23,16 @@ use std::fmt;
 
 use sqlparser::ast::Query;
 
-pub use admin::{Admin, CreateSnapshot, DropSnapshot, SnapshotInterval};
+pub use admin::{Admin, CreateSnapshot, DropSnapshot};
 pub use alter::{AlterOp, AlterTable, ColumnPosition};
 pub use database::{CreateDatabase, DropDatabase, Recover, RecoverTarget};
 pub use dml::{Assignment, Delete, Insert, InsertPartitions, InsertTarget, Update};
+pub use interval::Interval;
+pub use mview::{
+    AlterMaterializedView, AlterMaterializedViewOp, CancelRefresh, CreateMaterializedView,
+    DropMaterializedView, MaterializedViewClauses, MaterializedViewPartitions, RefreshMaterializedView,
+    RefreshMoment, RefreshPartitions, RefreshScheme, RefreshTrigger,
+};
 pub use name::{DatabaseName, Property, TableName, UserName};
 pub use partition::{
     BoundValue, ListPartition, PartitionBy, PartitionDef, PartitionKind, RangeBounds, RangePartition,
@@ -35,6 +44,7 @@ pub use table::{
     AnalyzeTable, ColumnDef, CreateTable, CreateTableLike, CreateTableQuery, DefaultValue, Distribution,
     DistributionKind, DropTable, IndexDef, KeyClause, KeyModel, Rollup, TableClauses, TruncateTable,
 };
+pub use task::{DropTask, Schedule, SubmitTask, TaskName};
 pub use user::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword};
 pub use view::{AlterView, CreateView, DropView, ViewColumn};
 pub use volume::{AlterStorageVolume, AlterVolumeOp, CreateStorageVolume, DropStorageVolume, VolumeName};
@@ -68,6 +78,16 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     AlterView(Box<AlterView>),
     DropView(DropView),
+
+    CreateMaterializedView(Box<CreateMaterializedView>),
+    AlterMaterializedView(Box<AlterMaterializedView>),
+    DropMaterializedView(DropMaterializedView),
+    RefreshMaterializedView(Box<RefreshMaterializedView>),
+    /// `CANCEL REFRESH MATERIALIZED VIEW mv [FORCE]`.
+    CancelRefresh(CancelRefresh),
+
+    SubmitTask(Box<SubmitTask>),
+    DropTask(DropTask),
 
     CreateStorageVolume(CreateStorageVolume),
     AlterStorageVolume(AlterStorageVolume),
@@ -121,7 +141,8 @@ pub struct Explain {
     /// Run it and report what happened.
     pub analyze: bool,
     pub level: ExplainLevel,
-    /// A query, INSERT, UPDATE, DELETE or CREATE TABLE AS.
+    /// A query, INSERT, UPDATE, DELETE, CREATE TABLE AS, REFRESH MATERIALIZED VIEW, or ALTER MATERIALIZED VIEW … ACTIVE,
+    /// which knows neither ANALYZE nor a level.
     pub statement: Statement,
 }
 
@@ -157,6 +178,13 @@ impl fmt::Display for Statement {
             Self::CreateView(s) => s.fmt(f),
             Self::AlterView(s) => s.fmt(f),
             Self::DropView(s) => s.fmt(f),
+            Self::CreateMaterializedView(s) => s.fmt(f),
+            Self::AlterMaterializedView(s) => s.fmt(f),
+            Self::DropMaterializedView(s) => s.fmt(f),
+            Self::RefreshMaterializedView(s) => s.fmt(f),
+            Self::CancelRefresh(s) => s.fmt(f),
+            Self::SubmitTask(s) => s.fmt(f),
+            Self::DropTask(s) => s.fmt(f),
             Self::CreateStorageVolume(s) => s.fmt(f),
             Self::AlterStorageVolume(s) => s.fmt(f),
             Self::DropStorageVolume(s) => s.fmt(f),

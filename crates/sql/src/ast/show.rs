@@ -59,6 +59,11 @@ pub enum Show {
         database: Option<DatabaseName>,
         filter: Option<ShowFilter>,
     },
+    /// `SHOW MATERIALIZED VIEWS [FROM db] …`, also `SHOW MATERIALIZED VIEW`.
+    MaterializedViews {
+        database: Option<DatabaseName>,
+        filter: Option<ShowFilter>,
+    },
     Columns {
         full: bool,
         table: TableName,
@@ -66,6 +71,7 @@ pub enum Show {
     },
     CreateTable(TableName),
     CreateView(TableName),
+    CreateMaterializedView(TableName),
     CreateDatabase(DatabaseName),
     CreateUser(UserName),
     /// `SHOW INDEX | INDEXES | KEYS FROM t`.
@@ -227,6 +233,9 @@ impl fmt::Display for Show {
             Self::TableStatus { database, filter } => {
                 listing(f, "TABLE STATUS", database.as_ref(), filter.as_ref())
             }
+            Self::MaterializedViews { database, filter } => {
+                listing(f, "MATERIALIZED VIEWS", database.as_ref(), filter.as_ref())
+            }
             Self::Triggers { database, filter } => listing(f, "TRIGGERS", database.as_ref(), filter.as_ref()),
             Self::Events { database, filter } => listing(f, "EVENTS", database.as_ref(), filter.as_ref()),
             Self::OpenTables { database, filter } => {
@@ -266,6 +275,7 @@ impl Show {
         match self {
             Self::CreateTable(name) => write!(f, "CREATE TABLE {name}"),
             Self::CreateView(name) => write!(f, "CREATE VIEW {name}"),
+            Self::CreateMaterializedView(name) => write!(f, "CREATE MATERIALIZED VIEW {name}"),
             Self::CreateDatabase(name) => write!(f, "CREATE DATABASE {name}"),
             Self::CreateUser(user) => write!(f, "CREATE USER {user}"),
             Self::Processlist { full } => write!(f, "{}PROCESSLIST", when(*full, "FULL ")),

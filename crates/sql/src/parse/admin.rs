@@ -4,8 +4,9 @@ use cairn_types::Result;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::{partition, unsupported, volume};
-use crate::ast::{Admin, CreateSnapshot, DropSnapshot, SnapshotInterval, Statement};
+use super::interval::interval;
+use super::{unsupported, volume};
+use crate::ast::{Admin, CreateSnapshot, DropSnapshot, Statement};
 
 pub(super) fn admin(c: &mut Cursor<'_>) -> Result<Statement> {
     let admin = if c.eat("ADMIN SET FRONTEND CONFIG") {
@@ -24,10 +25,17 @@ pub(super) fn admin(c: &mut Cursor<'_>) -> Result<Statement> {
         Admin::AlterAutomatedSnapshot { interval: interval(c)? }
     } else if c.eat("ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT") {
         Admin::ShowAutomatedSnapshot
+    } else if c.eat("ADMIN PAUSE MATERIALIZED VIEWS") {
+        Admin::PauseMaterializedViews
+    } else if c.eat("ADMIN RESUME MATERIALIZED VIEWS") {
+        Admin::ResumeMaterializedViews
     } else {
         return Err(unsupported::refusal(c).unwrap_or_else(|| {
             c.eat("ADMIN");
-            c.unexpected("SET FRONTEND CONFIG, SHOW FRONTEND CONFIG or … AUTOMATED CLUSTER SNAPSHOT")
+            c.unexpected(
+                "SET FRONTEND CONFIG, SHOW FRONTEND CONFIG, … AUTOMATED CLUSTER SNAPSHOT or PAUSE | RESUME \
+                 MATERIALIZED VIEWS",
+            )
         }));
     };
     Ok(Statement::Admin(admin))
@@ -40,19 +48,6 @@ pub(super) fn alter_system(c: &mut Cursor<'_>) -> Result<Statement> {
     c.expect("ALTER SYSTEM")?;
     let words: Vec<&str> = (0..3).map_while(|n| c.peek_word(n)).collect();
     Err(unsupported::not_yet(format!("ALTER SYSTEM {}", words.join(" ")).to_ascii_uppercase().trim_end()))
-}
-
-/// `INTERVAL n unit` of a fixed, positive length.
-fn interval(c: &mut Cursor<'_>) -> Result<SnapshotInterval> {
-    c.expect("INTERVAL")?;
-    let count = c.uint("a number")?;
-    let unit = partition::time_unit(c)?;
-    if unit.seconds(count).is_none_or(|seconds| seconds == 0) {
-        return Err(c.error(&format!(
-            "INTERVAL {count} {unit} is no length of time; give a positive number of SECOND, MINUTE, HOUR, DAY or WEEK"
-        )));
-    }
-    Ok(SnapshotInterval { count, unit })
 }
 
 /// Behind `CREATE SNAPSHOT`.

@@ -61,32 +61,29 @@ fn strip_display_width(ty: DataType) -> DataType {
 
 /// Reads one option; `false` when none comes.
 fn option(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<bool> {
-    let twice = |c: &Cursor<'_>, given: bool, what: &str| {
-        if given { Err(c.error(&format!("{what} is given twice"))) } else { Ok(()) }
-    };
     if c.eat("KEY") {
-        twice(c, column.key, "KEY")?;
+        c.once(column.key, "KEY")?;
         column.key = true;
     } else if c.eat("NOT NULL") {
-        twice(c, column.nullable.is_some(), "NULL or NOT NULL")?;
+        c.once(column.nullable.is_some(), "NULL or NOT NULL")?;
         column.nullable = Some(false);
     } else if c.eat("NULL") {
-        twice(c, column.nullable.is_some(), "NULL or NOT NULL")?;
+        c.once(column.nullable.is_some(), "NULL or NOT NULL")?;
         column.nullable = Some(true);
     } else if c.eat("DEFAULT") {
-        twice(c, column.default.is_some(), "DEFAULT")?;
+        c.once(column.default.is_some(), "DEFAULT")?;
         column.default = Some(default_value(c)?);
     } else if c.eat("AUTO_INCREMENT") {
-        twice(c, column.auto_increment, "AUTO_INCREMENT")?;
+        c.once(column.auto_increment, "AUTO_INCREMENT")?;
         column.auto_increment = true;
     } else if c.eat("GENERATED ALWAYS AS") || c.eat("AS") {
-        twice(c, column.generated.is_some(), "AS")?;
+        c.once(column.generated.is_some(), "AS")?;
         column.generated = Some(unparenthesized(c.expr()?));
     } else if c.is("COMMENT") {
-        twice(c, column.comment.is_some(), "COMMENT")?;
+        c.once(column.comment.is_some(), "COMMENT")?;
         column.comment = c.comment()?;
     } else if let Some(aggregate) = AGGREGATES.iter().find(|word| c.is(word)) {
-        twice(c, column.aggregate.is_some(), "the aggregate")?;
+        c.once(column.aggregate.is_some(), "the aggregate")?;
         c.parser.advance_token();
         column.aggregate = Some((*aggregate).to_owned());
     } else {

@@ -4,9 +4,9 @@ use cairn_types::limits::IDENTIFIER_CHARS_MAX;
 use cairn_types::{Error, Result};
 use sqlparser::ast::{Expr, Query, TableWithJoins, VisitMut};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Word};
+use sqlparser::tokenizer::{Location, Token, Word};
 
-use crate::ast::{BoundValue, DatabaseName, Property, TableName};
+use crate::ast::{BoundValue, DatabaseName, Hint, Property, TableName};
 use crate::dialect::{self, StarRocksDialect};
 use crate::error;
 use crate::guard;
@@ -31,8 +31,8 @@ pub(crate) struct Cursor<'a> {
     text: &'a str,
     /// The byte of `text` behind the statement's last token.
     end_byte: usize,
-    /// All hints of the statement, wherever they stand.
-    pub hints: Vec<crate::ast::Hint>,
+    /// The hints of the statement that were not taken yet, with their places.
+    hints: Vec<(Location, Hint)>,
     /// Whether `INTO OUTFILE` stands anywhere: `sqlparser` would misread it.
     into_outfile: bool,
 }
@@ -41,10 +41,11 @@ impl<'a> Cursor<'a> {
     /// Before the first of a statement's tokens.
     ///
     /// # Errors
-    /// `Parse` when a hint is malformed.
+    /// `Parse` when a hint is malformed, `Unsupported` for a hint that reads a rollup.
     pub fn new(text: &'a str, raw: RawStatement, dialect: &'a StarRocksDialect) -> Result<Self> {
         let RawStatement { mut tokens, bytes } = raw;
         let hints = hints::of_tokens(&tokens)?;
+        hints::refuse_rollup_hint(&tokens)?;
         let into_outfile = tokens.windows(2).any(|pair| {
             let is = |n: usize, words: [&str; 2]| {
                 let token = pair.get(n).map(|token| &token.token);
@@ -72,6 +73,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Whether the `n`-th coming token is this unquoted word.
+    pub fn word_is(&self, n: usize, word: &str) -> bool {
+        self.peek_word(n).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    }
+
     pub fn peek_is(&self, n: usize, token: &Token) -> bool {
         self.token_at(n) == token
     }
@@ -82,10 +88,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether the coming words are `words` (separated by blanks).
     pub fn is(&self, words: &str) -> bool {
-        words
-            .split(' ')
-            .enumerate()
-            .all(|(n, word)| self.peek_word(n).is_some_and(|found| found.eq_ignore_ascii_case(word)))
+        words.split(' ').enumerate().all(|(n, word)| self.word_is(n, word))
     }
 
     /// Reads `words` if they come next.
@@ -121,6 +124,11 @@ impl<'a> Cursor<'a> {
         if self.at_end() { Ok(()) } else { Err(self.unexpected("the end of the statement")) }
     }
 
+    /// A clause may be given once: `given` says whether it was before.
+    pub fn once(&self, given: bool, what: &str) -> Result<()> {
+        if given { Err(self.error(&format!("{what} is given twice"))) } else { Ok(()) }
+    }
+
     /// The error that `expected` did not come.
     pub fn unexpected(&self, expected: &str) -> Error {
         let found = match self.token_at(0) {
@@ -139,10 +147,33 @@ impl<'a> Cursor<'a> {
         error::from_parser(self.text, error)
     }
 
+    /// The byte of the whole text at which the coming token begins.
+    pub fn byte(&self) -> usize {
+        error::byte_offset(self.text, self.parser.peek_token_ref().span.start)
+    }
+
     /// The text from the coming token to the statement's end.
     pub fn rest_text(&self) -> &'a str {
-        let start = error::byte_offset(self.text, self.parser.peek_token_ref().span.start);
-        self.text.get(start..self.end_byte).unwrap_or("")
+        self.text.get(self.byte()..self.end_byte).unwrap_or("")
+    }
+
+    /// The text from the byte `start` to the end of the token that was read last.
+    pub fn text_since(&self, start: usize) -> &'a str {
+        let end = error::byte_offset(self.text, self.parser.get_current_token().span.end);
+        self.text.get(start..end).unwrap_or("")
+    }
+
+    /// Takes the hints that stand before the coming token, equal ones once.
+    pub fn take_hints_before(&mut self) -> Vec<Hint> {
+        let place = self.parser.peek_token_ref().span.start;
+        let (before, behind) = std::mem::take(&mut self.hints).into_iter().partition(|(at, _)| *at < place);
+        self.hints = behind;
+        distinct(before)
+    }
+
+    /// Takes all hints that are left, equal ones once.
+    pub fn take_hints(&mut self) -> Vec<Hint> {
+        distinct(std::mem::take(&mut self.hints))
     }
 
     /// A name, in backticks or not.
@@ -188,7 +219,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// One to `max` parts of a dotted name, last part last.
-    fn dotted(&mut self, what: &str, max: usize) -> Result<Vec<String>> {
+    pub fn dotted(&mut self, what: &str, max: usize) -> Result<Vec<String>> {
         let mut parts = vec![self.ident(what)?];
         while parts.len() < max && self.eat_token(&Token::Period) {
             parts.push(self.ident(what)?);
@@ -360,6 +391,16 @@ impl<'a> Cursor<'a> {
     pub fn located_result<T>(&self, read: Result<T, ParserError>) -> Result<T> {
         read.map_err(|e| self.located(e))
     }
+}
+
+fn distinct(placed: Vec<(Location, Hint)>) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    for (_, hint) in placed {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
 }
 
 fn is_query_word(word: &str) -> bool {

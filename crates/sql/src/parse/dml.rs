@@ -27,7 +27,7 @@ pub(super) fn insert(c: &mut Cursor<'_>) -> Result<Statement> {
     c.eat("TABLE");
     let target = target(c)?;
     let mut insert = Insert {
-        hints: std::mem::take(&mut c.hints),
+        hints: c.take_hints(),
         overwrite,
         target,
         partitions: partitions(c)?,

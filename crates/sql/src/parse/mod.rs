@@ -6,11 +6,14 @@ mod column;
 pub(crate) mod cursor;
 mod database;
 mod dml;
+mod interval;
+mod mview;
 mod partition;
 mod query;
 mod session;
 mod show;
 mod table;
+mod task;
 mod unsupported;
 mod user;
 mod view;
@@ -119,6 +122,9 @@ fn statement(c: &mut Cursor<'_>) -> Result<Statement> {
         "RECOVER" => database::recover(c),
         "TRUNCATE" => table::truncate(c),
         "ANALYZE" => table::analyze(c),
+        "REFRESH" if c.eat("REFRESH MATERIALIZED VIEW") => mview::refresh(c),
+        "CANCEL" if c.eat("CANCEL REFRESH MATERIALIZED VIEW") => mview::cancel(c),
+        "SUBMIT" => task::submit(c),
         "KILL" => session::kill(c),
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => session::transaction(c),
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => session::prepared(c),
@@ -137,6 +143,8 @@ fn create(c: &mut Cursor<'_>) -> Result<Statement> {
         table::create(c)
     } else if c.is("CREATE VIEW") || c.is("CREATE OR REPLACE VIEW") {
         view::create(c)
+    } else if c.eat("CREATE MATERIALIZED VIEW") {
+        mview::create(c)
     } else if c.eat("CREATE STORAGE VOLUME") {
         volume::create(c)
     } else if c.eat("CREATE SNAPSHOT") {
@@ -155,6 +163,10 @@ fn drop(c: &mut Cursor<'_>) -> Result<Statement> {
         table::drop(c)
     } else if c.eat("DROP VIEW") {
         view::drop(c)
+    } else if c.eat("DROP MATERIALIZED VIEW") {
+        mview::drop(c)
+    } else if c.eat("DROP TASK") {
+        task::drop(c)
     } else if c.eat("DROP STORAGE VOLUME") {
         volume::drop(c)
     } else if c.eat("DROP SNAPSHOT") {
@@ -173,6 +185,8 @@ fn alter(c: &mut Cursor<'_>) -> Result<Statement> {
         alter::alter(c)
     } else if c.eat("ALTER VIEW") {
         view::alter(c)
+    } else if c.eat("ALTER MATERIALIZED VIEW") {
+        mview::alter(c)
     } else if c.eat("ALTER STORAGE VOLUME") {
         volume::alter(c)
     } else if c.eat("ALTER USER") {

@@ -97,7 +97,7 @@ fn bound_row(c: &mut Cursor<'_>) -> Result<Vec<BoundValue>> {
 }
 
 /// `('a', 'b')` for one column, `(('a', 1), ('b', 2))` for several.
-fn list_values(c: &mut Cursor<'_>) -> Result<Vec<Vec<BoundValue>>> {
+pub(super) fn list_values(c: &mut Cursor<'_>) -> Result<Vec<Vec<BoundValue>>> {
     c.expect_token(&Token::LParen)?;
     let rows =
         c.separated(
@@ -127,7 +127,8 @@ pub(super) fn series(c: &mut Cursor<'_>) -> Result<RangeSeries> {
     Ok(RangeSeries { start, end, every, unit, properties: Vec::new() })
 }
 
-fn series_bound(c: &mut Cursor<'_>) -> Result<String> {
+/// `(value)`.
+pub(super) fn series_bound(c: &mut Cursor<'_>) -> Result<String> {
     c.expect_token(&Token::LParen)?;
     let BoundValue::Text(text) = c.bound_value()? else {
         return Err(c.error("START and END need a value"));

@@ -6,7 +6,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::{create, dml, unsupported, volume};
+use super::{create, dml, mview, unsupported, volume};
 use crate::ast::{Describe, Explain, ExplainLevel, QueryStatement, Statement};
 use crate::hints;
 
@@ -65,6 +65,9 @@ pub(super) fn explain(c: &mut Cursor<'_>) -> Result<Statement> {
     for _ in 0..words {
         c.parser.advance_token();
     }
+    if words > 0 && c.is("ALTER") {
+        return Err(c.unexpected("EXPLAIN ALTER MATERIALIZED VIEW … ACTIVE without a word between"));
+    }
     let level = level.unwrap_or_default();
     let statement = explained(c)?;
     Ok(Statement::Explain(Box::new(Explain { analyze, level, statement })))
@@ -73,8 +76,10 @@ pub(super) fn explain(c: &mut Cursor<'_>) -> Result<Statement> {
 /// Whether the `n`-th coming token begins a statement that has a plan.
 fn explainable(c: &Cursor<'_>, n: usize) -> bool {
     const VERBS: [&str; 7] = ["SELECT", "WITH", "VALUES", "INSERT", "UPDATE", "DELETE", "CREATE"];
-    c.peek_is(n, &Token::LParen)
-        || c.peek_word(n).is_some_and(|word| VERBS.iter().any(|verb| word.eq_ignore_ascii_case(verb)))
+    // A table may be called "refresh".
+    let of_mview =
+        ["REFRESH", "ALTER"].iter().any(|verb| c.word_is(n, verb)) && c.word_is(n + 1, "MATERIALIZED");
+    of_mview || c.peek_is(n, &Token::LParen) || VERBS.iter().any(|verb| c.word_is(n, verb))
 }
 
 fn explained(c: &mut Cursor<'_>) -> Result<Statement> {
@@ -89,6 +94,12 @@ fn explained(c: &mut Cursor<'_>) -> Result<Statement> {
     }
     if c.is("DELETE") {
         return dml::delete(c, None);
+    }
+    if c.eat("REFRESH MATERIALIZED VIEW") {
+        return mview::refresh(c);
+    }
+    if c.eat("ALTER MATERIALIZED VIEW") {
+        return mview::previewed(c);
     }
     let at = c.unexpected("a query, INSERT, UPDATE, DELETE or CREATE TABLE … AS");
     match create(c)? {

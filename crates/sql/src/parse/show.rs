@@ -34,6 +34,8 @@ fn of_catalog(c: &mut Cursor<'_>) -> Result<Option<Show>> {
         Show::Tables { full, database: database(c)?, filter: filter(c)? }
     } else if c.eat("TABLE STATUS") {
         Show::TableStatus { database: database(c)?, filter: filter(c)? }
+    } else if c.eat("MATERIALIZED VIEWS") || c.eat("MATERIALIZED VIEW") {
+        Show::MaterializedViews { database: database(c)?, filter: filter(c)? }
     } else if c.eat("OPEN TABLES") {
         Show::OpenTables { database: database(c)?, filter: filter(c)? }
     } else if c.eat("COLUMNS") || c.eat("FIELDS") {
@@ -44,6 +46,8 @@ fn of_catalog(c: &mut Cursor<'_>) -> Result<Option<Show>> {
         Show::CreateTable(c.table_name()?)
     } else if c.eat("CREATE VIEW") {
         Show::CreateView(c.table_name()?)
+    } else if c.eat("CREATE MATERIALIZED VIEW") {
+        Show::CreateMaterializedView(c.table_name()?)
     } else if c.eat("CREATE DATABASE") || c.eat("CREATE SCHEMA") {
         c.if_not_exists();
         Show::CreateDatabase(c.database_name()?)

@@ -107,7 +107,7 @@ fn table_items(c: &mut Cursor<'_>) -> Result<Items> {
     Ok(items)
 }
 
-fn index(c: &mut Cursor<'_>) -> Result<IndexDef> {
+pub(super) fn index(c: &mut Cursor<'_>) -> Result<IndexDef> {
     c.expect("INDEX")?;
     let name = c.ident("the name of an index")?;
     let columns = c.ident_list("the name of a column")?;
@@ -125,38 +125,35 @@ pub(super) fn clauses(c: &mut Cursor<'_>) -> Result<TableClauses> {
 }
 
 fn clause(c: &mut Cursor<'_>, clauses: &mut TableClauses) -> Result<bool> {
-    let once = |c: &Cursor<'_>, given: bool, what: &str| {
-        if given { Err(c.error(&format!("{what} is given twice"))) } else { Ok(()) }
-    };
     if c.eat("ENGINE") {
-        once(c, clauses.engine.is_some(), "ENGINE")?;
+        c.once(clauses.engine.is_some(), "ENGINE")?;
         c.eat_token(&Token::Eq);
         clauses.engine = Some(c.ident_or_string("the name of an engine")?);
     } else if c.eat("DEFAULT CHARSET") || c.eat("CHARSET") {
         c.eat_token(&Token::Eq);
         c.ident_or_string("the name of a character set")?;
     } else if let Some(model) = key_model(c) {
-        once(c, clauses.key.is_some(), "the key")?;
+        c.once(clauses.key.is_some(), "the key")?;
         clauses.key = Some(KeyClause { model, columns: c.ident_list("the name of a column")? });
     } else if c.is("COMMENT") {
-        once(c, clauses.comment.is_some(), "COMMENT")?;
+        c.once(clauses.comment.is_some(), "COMMENT")?;
         clauses.comment = c.comment()?;
     } else if c.eat("PARTITION BY") {
-        once(c, clauses.partition_by.is_some(), "PARTITION BY")?;
+        c.once(clauses.partition_by.is_some(), "PARTITION BY")?;
         clauses.partition_by = Some(partition_by(c)?);
     } else if c.is("DISTRIBUTED BY") {
-        once(c, clauses.distribution.is_some(), "DISTRIBUTED BY")?;
+        c.once(clauses.distribution.is_some(), "DISTRIBUTED BY")?;
         clauses.distribution = Some(distribution(c)?);
     } else if c.eat("ORDER BY") {
-        once(c, !clauses.order_by.is_empty(), "ORDER BY")?;
+        c.once(!clauses.order_by.is_empty(), "ORDER BY")?;
         clauses.order_by = sort_key(c)?;
     } else if c.eat("ROLLUP") {
-        once(c, !clauses.rollups.is_empty(), "ROLLUP")?;
+        c.once(!clauses.rollups.is_empty(), "ROLLUP")?;
         c.expect_token(&Token::LParen)?;
         clauses.rollups = c.separated(rollup)?;
         c.expect_token(&Token::RParen)?;
     } else if c.is("PROPERTIES") {
-        once(c, !clauses.properties.is_empty(), "PROPERTIES")?;
+        c.once(!clauses.properties.is_empty(), "PROPERTIES")?;
         clauses.properties = c.properties()?;
     } else {
         return Ok(false);
@@ -174,7 +171,7 @@ fn key_model(c: &mut Cursor<'_>) -> Option<KeyModel> {
 }
 
 /// `(a, b)` or `a, b`.
-fn sort_key(c: &mut Cursor<'_>) -> Result<Vec<String>> {
+pub(super) fn sort_key(c: &mut Cursor<'_>) -> Result<Vec<String>> {
     if c.peek_is(0, &Token::LParen) {
         c.ident_list("the name of a column")
     } else {

@@ -49,10 +49,13 @@ fn columns(c: &mut Cursor<'_>) -> Result<Vec<ViewColumn>> {
     if !c.eat_token(&Token::LParen) {
         return Ok(Vec::new());
     }
-    let columns = c.separated(|c| {
-        let name = c.ident("the name of a column")?;
-        Ok(ViewColumn { name, comment: c.comment()? })
-    })?;
+    let columns = c.separated(column)?;
     c.expect_token(&Token::RParen)?;
     Ok(columns)
+}
+
+/// `a [COMMENT '…']`.
+pub(super) fn column(c: &mut Cursor<'_>) -> Result<ViewColumn> {
+    let name = c.ident("the name of a column")?;
+    Ok(ViewColumn { name, comment: c.comment()? })
 }

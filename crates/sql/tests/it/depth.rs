@@ -112,6 +112,16 @@ fn shapes(n: usize) -> Vec<(&'static str, String)> {
         ("set", format!("SET a = {}1{}", "(".repeat(n), ")".repeat(n))),
         ("show where", format!("SHOW TABLES WHERE {}1", "1 OR ".repeat(n))),
         ("generated column", format!("CREATE TABLE t (a INT AS ({}1))", "1 + ".repeat(n))),
+        (
+            "partition by of a materialized view",
+            format!(
+                "CREATE MATERIALIZED VIEW v PARTITION BY {}a{} AS SELECT 1",
+                "f(".repeat(n),
+                ")".repeat(n)
+            ),
+        ),
+        ("materialized view", format!("CREATE MATERIALIZED VIEW v AS SELECT {}1", "1 + ".repeat(n))),
+        ("task", format!("SUBMIT TASK AS INSERT INTO t SELECT {}1", "1 + ".repeat(n))),
         ("partition by", format!("CREATE TABLE t (a INT) PARTITION BY {}a{}", "f(".repeat(n), ")".repeat(n))),
     ]
 }
@@ -147,8 +157,9 @@ fn whatever_is_read_is_safe_to_walk() {
         eprintln!("{name}: {read}");
         // Statements that hold expressions directly are cloned by code of this crate, and code which is not optimized
         // takes four times the stack. (Inside queries it is sqlparser's own code, which is always optimized.)
-        let own_code =
-            cfg!(debug_assertions) && ["update", "generated column", "partition by"].contains(&name);
+        let own_code = cfg!(debug_assertions)
+            && ["update", "generated column", "partition by", "partition by of a materialized view"]
+                .contains(&name);
         on_stack(if own_code { 4 * STACK_BYTES } else { STACK_BYTES }, || {
             let Some(parsed) = parse_statements(&sql).ok().and_then(|mut parsed| parsed.pop()) else {
                 return;

@@ -19,6 +19,7 @@ fn secrets_are_not_printed() {
         "INSERT INTO FILES(\"path\"=\"x\", \"aws.s3.secret_key\"=\"hunter2\") SELECT 1",
         "SELECT * FROM FILES(\"path\"=\"x\", \"aws.s3.secret_key\"=\"hunter2\")",
         "EXPLAIN SELECT (SELECT COUNT(*) FROM FILES(\"path\"=\"x\", \"AWS.S3.Session_Token\"=\"hunter2\"))",
+        "SUBMIT TASK AS INSERT INTO t SELECT * FROM FILES(\"path\"=\"x\", \"aws.s3.secret_key\"=\"hunter2\")",
         "CREATE TABLE t AS SELECT * FROM FILES(\"path\"=\"x\", \"azure.blob.shared_key\"=\"hunter2\")",
         "DESC FILES(\"path\"=\"x\", \"gcp.gcs.service_account_private_key\"=\"hunter2\")",
         "ADMIN SET FRONTEND CONFIG (\"ldap_password\" = \"hunter2\")",

@@ -184,6 +184,7 @@ proptest! {
         Just("SELECT"), Just("CREATE"), Just("TABLE"), Just("ALTER"), Just("SHOW"), Just("SET"), Just("("), Just(")"),
         Just("a"), Just("'x'"), Just("1"), Just(","), Just("="), Just("@"), Just("PARTITION"), Just("BY"), Just("FROM"),
         Just("INTERVAL"), Just("DAY"), Just("CASE"), Just("END"), Just("["), Just("VALUES"), Just("PROPERTIES"), Just("AS"),
+        Just("MATERIALIZED VIEW"), Just("REFRESH"), Just("SUBMIT TASK"), Just("EVERY"), Just("INSERT INTO"),
     ], 0..14)) {
         let _ = parse_statements(&words.join(" "));
     }

@@ -176,6 +176,7 @@ fn placeholders_are_bound_in_the_order_of_the_text() {
         ("DELETE FROM t WHERE a = ?", "DELETE FROM t WHERE a = 1"),
         ("SET a = ?", "SET a = 1"),
         ("SHOW TABLES WHERE x = ?", "SHOW TABLES WHERE x = 1"),
+        ("SHOW MATERIALIZED VIEWS WHERE name = ?", "SHOW MATERIALIZED VIEWS WHERE name = 1"),
         ("SELECT 1", "SELECT 1"),
     ] {
         let mut statement = one(sql);

@@ -38,6 +38,11 @@ fn syntax_errors_name_their_place() {
         ("ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET INTERVAL 0 DAY", "INTERVAL 0 DAY is no length of time"),
         ("ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON INTERVAL 1 MONTH", "INTERVAL 1 MONTH is no length of time"),
         ("EXPLAIN CREATE TABLE t (a INT)", "CREATE TABLE … AS"),
+        (
+            "EXPLAIN ALTER MATERIALIZED VIEW mv INACTIVE",
+            "column 36, near 'INACTIVE'. Detail message: expected ACTIVE",
+        ),
+        ("EXPLAIN ANALYZE ALTER MATERIALIZED VIEW mv ACTIVE", "expected EXPLAIN ALTER MATERIALIZED VIEW"),
         ("SELECT 1 /* open", "line 1, column 10"),
         ("SELECT 1 WITH", "line 1, column"),
         ("WITH a AS (SELECT 1) WITH b AS (SELECT 2) SELECT 1", "two WITH clauses"),
@@ -48,10 +53,87 @@ fn syntax_errors_name_their_place() {
 }
 
 #[test]
+fn materialized_views_are_refused_where_they_are_wrong() {
+    for (clauses, expected) in [
+        ("PARTITION BY a PARTITION BY b", "PARTITION BY is given twice"),
+        ("DISTRIBUTED BY RANDOM DISTRIBUTED BY HASH(a)", "DISTRIBUTED BY is given twice"),
+        ("ORDER BY (a) ORDER BY (a)", "ORDER BY is given twice"),
+        ("REFRESH ASYNC REFRESH MANUAL", "REFRESH is given twice"),
+        ("PROPERTIES ('a' = 'b') PROPERTIES ('a' = 'b')", "PROPERTIES is given twice"),
+        ("REFRESH", "expected ASYNC, SCHEDULE, INCREMENTAL or MANUAL, found 'AS'"),
+        ("REFRESH DEFERRED", "expected ASYNC, SCHEDULE, INCREMENTAL or MANUAL, found 'AS'"),
+        ("REFRESH SCHEDULE", "expected EVERY, found 'AS'"),
+        ("REFRESH ASYNC START('2030-01-01')", "expected EVERY, found 'AS'"),
+        ("REFRESH ASYNC START(1) EVERY(INTERVAL 1 DAY)", "expected a time in quotes"),
+        ("REFRESH ASYNC EVERY(INTERVAL 0 DAY)", "INTERVAL 0 DAY is no length of time"),
+        ("REFRESH ASYNC EVERY(INTERVAL 1 MONTH)", "INTERVAL 1 MONTH is no length of time"),
+        (
+            "REFRESH ASYNC EVERY(INTERVAL 1 FORTNIGHT)",
+            "expected a unit of time such as HOUR or DAY, found 'FORTNIGHT'",
+        ),
+        ("REFRESH ASYNC EVERY(INTERVAL -1 DAY)", "expected a number, found '-'"),
+        ("REFRESH ASYNC EVERY(INTERVAL 18446744073709551615 DAY)", "is no length of time"),
+        ("REFRESH ASYNC EVERY(1 DAY)", "expected INTERVAL, found '1'"),
+        ("REFRESH MANUAL EVERY(INTERVAL 1 DAY)", "or AS and a query, found 'EVERY'"),
+        ("REFRESH MANUAL COMMENT 'x'", "found 'COMMENT'"),
+        ("(a INT)", "expected ',' or ')' behind a column, whose type comes from the query, found 'INT'"),
+        ("PARTITION BY RANGE(a) ()", "has its partitions from its base tables"),
+        ("PARTITION BY a, b", "found ','"),
+        ("DISTRIBUTED BY RANDOM BUCKETS 0", "between 1 and"),
+    ] {
+        let message = refused(&format!("CREATE MATERIALIZED VIEW mv {clauses} AS SELECT 1"));
+        assert!(message.contains(expected), "{clauses}\n  {message}\n  lacks {expected}");
+    }
+    for (sql, expected) in [
+        ("CREATE MATERIALIZED VIEW mv REFRESH ASYNC", "or AS and a query, found the end"),
+        ("CREATE MATERIALIZED VIEW mv REFRESH ASYNC AS", "at the end of the text"),
+        ("CREATE MATERIALIZED VIEW mv REFRESH ASYNC AS SELECT ?", "no parameter"),
+        (
+            "CREATE /*+ SET_VAR(a = 1) */ MATERIALIZED VIEW mv REFRESH ASYNC AS SELECT 1",
+            "SET_VAR belongs into",
+        ),
+        (
+            "ALTER MATERIALIZED VIEW mv",
+            "expected RENAME, REFRESH, ACTIVE, INACTIVE, SWAP WITH, SET or ORDER BY",
+        ),
+        ("ALTER MATERIALIZED VIEW mv ACTIVE WITH VALIDATION", "expected the end of the statement"),
+        ("REFRESH MATERIALIZED VIEW mv PARTITION p", "expected START (…) END (…), or values in parentheses"),
+        ("REFRESH MATERIALIZED VIEW mv PARTITION START ('a')", "expected END"),
+        ("REFRESH MATERIALIZED VIEW mv PARTITION (MAXVALUE)", "MAXVALUE is no partition's value"),
+        ("REFRESH MATERIALIZED VIEW mv PARTITION ()", "expected a value, found ')'"),
+        ("REFRESH MATERIALIZED VIEW mv FORCE FORCE", "FORCE is given twice"),
+        ("REFRESH MATERIALIZED VIEW mv WITH SYNC MODE WITH ASYNC MODE", "WITH … MODE is given twice"),
+        ("REFRESH MATERIALIZED VIEW mv WITH PRIORITY 101", "a priority is between 0 and 100"),
+        ("REFRESH MATERIALIZED VIEW mv WITH PRIORITY HIGH", "expected a priority, found 'HIGH'"),
+        ("SUBMIT x", "expected TASK, found 'x'"),
+        ("SUBMIT TASK x INSERT INTO t VALUES (1)", "expected AS, found 'INSERT'"),
+        ("SUBMIT TASK AS SELECT 1", "expected INSERT or CREATE TABLE … AS, found 'SELECT'"),
+        ("SUBMIT TASK AS CREATE TABLE t (a INT)", "column 16, near 'CREATE TABLE t (a INT)'"),
+        ("SUBMIT TASK AS INSERT INTO t VALUES (?)", "no parameter"),
+        (
+            "SUBMIT TASK SCHEDULE EVERY (INTERVAL 1 DAY) SCHEDULE EVERY (INTERVAL 1 DAY) AS INSERT INTO t VALUES (1)",
+            "SCHEDULE is given twice",
+        ),
+        ("SUBMIT TASK x SCHEDULE EVERY (INTERVAL 0 DAY) AS INSERT INTO t VALUES (1)", "INTERVAL 0 DAY"),
+        ("DROP TASK", "expected the name of a task"),
+        ("ADMIN PAUSE", "PAUSE | RESUME MATERIALIZED VIEWS"),
+    ] {
+        let message = refused(sql);
+        assert!(message.contains(expected), "{sql}\n  {message}\n  lacks {expected}");
+    }
+}
+
+#[test]
 fn unsupported_statements_are_refused_by_name() {
     for (sql, name) in [
-        ("CREATE MATERIALIZED VIEW mv AS SELECT 1", "CREATE MATERIALIZED VIEW"),
-        ("SUBMIT TASK AS INSERT INTO t SELECT 1", "SUBMIT"),
+        ("ALTER MATERIALIZED VIEW mv ADD INDEX i (a)", "ALTER MATERIALIZED VIEW … ADD INDEX"),
+        ("ALTER MATERIALIZED VIEW mv DROP COLUMN a", "ALTER MATERIALIZED VIEW … DROP COLUMN"),
+        ("ALTER MATERIALIZED VIEW mv COMMENT = 'x'", "ALTER MATERIALIZED VIEW … COMMENT"),
+        ("SHOW ALTER MATERIALIZED VIEW FROM db", "SHOW ALTER MATERIALIZED VIEW"),
+        ("SUBMIT TASK x AS CACHE SELECT * FROM t", "CACHE SELECT"),
+        ("REFRESH EXTERNAL TABLE t", "REFRESH"),
+        ("CANCEL ALTER TABLE COLUMN FROM t", "CANCEL"),
+        ("SELECT * FROM r [_SYNC_MV_] ORDER BY a", "[_SYNC_MV_]"),
         ("GRANT SELECT ON t TO u", "GRANT"),
         ("REVOKE SELECT ON t FROM u", "REVOKE"),
         ("CREATE ROLE r", "CREATE ROLE"),

@@ -123,6 +123,57 @@ fn views() {
 }
 
 #[test]
+fn materialized_views() {
+    all(&[
+        "CREATE MATERIALIZED VIEW mv AS SELECT 1",
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS c.db.mv (a COMMENT 'it''s', `sum(b)`, INDEX i (a) USING BITMAP COMMENT 'x')
+           COMMENT \"c\" PARTITION BY (date_trunc('day', dt), city) DISTRIBUTED BY HASH(a, `sum(b)`) BUCKETS 8
+           ORDER BY (`sum(b)`, a) REFRESH DEFERRED ASYNC START(\"2030-01-01 00:00:00\") EVERY(INTERVAL 3 MINUTE)
+           PROPERTIES (\"partition_ttl\" = \"2 MONTH\", 'session.query_timeout' = '10')
+           AS WITH x AS (SELECT 1) SELECT * FROM x WHERE c LIKE 'a\\\\_%' UNION ALL SELECT /*+ SET_VAR(a = 1) */ 2",
+        "CREATE MATERIALIZED VIEW mv REFRESH ASYNC PARTITION BY time_slice(dt, INTERVAL 5 minute) AS (SELECT dt FROM t)",
+        "CREATE MATERIALIZED VIEW mv DISTRIBUTED BY RANDOM AS SELECT 1",
+        "CREATE MATERIALIZED VIEW mv REFRESH SCHEDULE EVERY (INTERVAL 1 WEEK) AS SELECT 1",
+        "DROP MATERIALIZED VIEW mv",
+        "DROP MATERIALIZED VIEW IF EXISTS db.mv FORCE",
+        "REFRESH MATERIALIZED VIEW db.mv",
+        "REFRESH MATERIALIZED VIEW mv PARTITION START ('it''s') END ('b') FORCE WITH SYNC MODE WITH PRIORITY 80 CASCADE",
+        "REFRESH MATERIALIZED VIEW mv PARTITION (('a', '1'), ('b\\\\', NULL)) WITH ASYNC MODE",
+        "CANCEL REFRESH MATERIALIZED VIEW mv",
+        "CANCEL REFRESH MATERIALIZED VIEW db.mv FORCE",
+        "EXPLAIN REFRESH MATERIALIZED VIEW mv PARTITION ('a') FORCE",
+        "EXPLAIN ANALYZE REFRESH MATERIALIZED VIEW mv WITH SYNC MODE",
+        "DESC COSTS REFRESH MATERIALIZED VIEW mv",
+        "EXPLAIN ALTER MATERIALIZED VIEW mv ACTIVE WITH NO_VALIDATION",
+    ]);
+    for op in [
+        "RENAME `new name`",
+        "REFRESH MANUAL",
+        "REFRESH IMMEDIATE ASYNC EVERY (INTERVAL 1 DAY)",
+        "ACTIVE",
+        "ACTIVE WITH NO_VALIDATION",
+        "INACTIVE",
+        "SWAP WITH other",
+        "SET (\"query_rewrite_consistency\" = \"loose\", 'a' = '')",
+        "ORDER BY (a, `b c`)",
+    ] {
+        check_roundtrip(&format!("ALTER MATERIALIZED VIEW db.mv {op}"));
+    }
+}
+
+#[test]
+fn tasks() {
+    all(&[
+        "SUBMIT TASK AS INSERT INTO t SELECT * FROM u",
+        "SUBMIT /*+ SET_VAR(query_timeout = 10) */ TASK db.`a-b` SCHEDULE START('2030-01-01 00:00:00') EVERY(INTERVAL 2 HOUR)
+           PROPERTIES ('session.a' = 'b') AS INSERT /*+ SET_VAR(x = 'y') */ OVERWRITE t SELECT 1",
+        "SUBMIT TASK x AS CREATE TABLE t PROPERTIES ('a' = 'b') AS SELECT 1 AS a",
+        "DROP TASK x",
+        "DROP TASK IF EXISTS db.`mv-12` FORCE",
+    ]);
+}
+
+#[test]
 fn writes() {
     all(&[
         "INSERT INTO t VALUES (1, DEFAULT), (-2, 'x')",
@@ -158,6 +209,10 @@ fn show() {
         "FULL TABLES FROM c.db LIKE 'a\\\\_b'",
         "TABLES IN db WHERE x = 1",
         "TABLE STATUS FROM db LIKE 't'",
+        "MATERIALIZED VIEWS",
+        "MATERIALIZED VIEWS FROM c.db LIKE 'a%'",
+        "MATERIALIZED VIEW IN db WHERE NAME = 'x'",
+        "CREATE MATERIALIZED VIEW db.mv",
         "OPEN TABLES",
         "COLUMNS FROM t",
         "FULL COLUMNS FROM t FROM db LIKE 'a'",
@@ -233,6 +288,8 @@ fn cluster() {
         "ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF",
         "ADMIN ALTER AUTOMATED CLUSTER SNAPSHOT SET INTERVAL 2 hour",
         "ADMIN SHOW AUTOMATED CLUSTER SNAPSHOT",
+        "ADMIN PAUSE MATERIALIZED VIEWS",
+        "ADMIN RESUME MATERIALIZED VIEWS",
         "ALTER SYSTEM CREATE IMAGE",
         "CREATE SNAPSHOT",
         "CREATE SNAPSHOT before_upgrade",

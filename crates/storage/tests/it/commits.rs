@@ -40,6 +40,16 @@ async fn concurrent_commits_of_two_processes_lose_nothing() {
     assert_eq!(table_rows(&one, table).await.unwrap(), plain_rows(0..72));
     let catalog = one.meta.newest();
     assert_eq!(catalog.partitions().next().unwrap().visible_version(), 25, "one version a load");
+    let versions: Vec<_> = (2..=25).map(|v| Some((v, v))).collect();
+    let found = each_version(&row_versions(&one, table).await);
+    assert_eq!(found, versions, "each rowset knows its own, whoever was first");
+}
+
+/// A load of several rows fills both tablets or one: each version occurs, at most twice.
+fn each_version(found: &[Option<(u64, u64)>]) -> Vec<Option<(u64, u64)>> {
+    let mut versions = found.to_vec();
+    versions.dedup();
+    versions
 }
 
 #[tokio::test]
@@ -163,6 +173,8 @@ async fn an_overwrite_replaces_what_it_is_for() {
     let only = LoadOptions { only: Some(vec![part]), ..LoadOptions::default() };
     committer.commit(overwrite(write(&cluster, table, &[row(9, "a")], only).await.unwrap())).await.unwrap();
     assert_eq!(table_rows(&cluster, table).await.unwrap(), [row(2, "b"), row(3, "c"), row(9, "a")]);
+    assert_eq!(data_versions(&cluster, table, "pa"), (2, 3, 3));
+    assert_eq!(data_versions(&cluster, table, "pb"), (2, 2, 0), "it only grew");
 
     let whole = write(&cluster, table, &[row(7, "c"), row(8, "d")], LoadOptions::default()).await.unwrap();
     let committed = committer.commit(overwrite(whole)).await.unwrap();

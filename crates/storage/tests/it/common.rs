@@ -176,6 +176,7 @@ pub fn request(cluster: &TestCluster, written: Vec<Written>) -> CommitRequest {
         written,
         details: String::new(),
         overwrite: false,
+        refresh: None,
     }
 }
 
@@ -198,4 +199,26 @@ pub async fn files(cluster: &TestCluster) -> Vec<String> {
 #[track_caller]
 pub fn assert_rows(actual: &[Row], expected: &[Row]) {
     assert!(actual.cmp(expected).is_eq(), "rows: {actual:?}\nexpected: {expected:?}");
+}
+
+/// The versions of each rowset of a table's partitions, sorted.
+pub async fn row_versions(cluster: &TestCluster, table: TableId) -> Vec<Option<(u64, u64)>> {
+    let catalog = cluster.meta.newest();
+    let olap = catalog.table(table).unwrap().olap().unwrap().clone();
+    let mut versions = Vec::new();
+    for partition in catalog.partitions_of(&olap) {
+        let place = cluster.ctx.volumes.place(&catalog, partition).unwrap();
+        let manifest = cluster.ctx.manifests.load_visible(&place, partition).await.unwrap();
+        versions.extend(manifest.rowsets.iter().map(|r| r.versions.map(|v| (v.first, v.last))));
+    }
+    versions.sort_unstable();
+    versions
+}
+
+/// The data versions of a table and of its partition of this name, and the one that last replaced rows.
+pub fn data_versions(cluster: &TestCluster, table: TableId, partition: &str) -> (u64, u64, u64) {
+    let catalog = cluster.meta.newest();
+    let olap = catalog.table(table).unwrap().olap().unwrap();
+    let partition = catalog.partition(olap.partitions[partition]).unwrap();
+    (olap.data_version, partition.visible_version(), partition.replaced_version)
 }

@@ -47,6 +47,20 @@ async fn small_segments_become_one_and_the_version_stays() {
 }
 
 #[tokio::test]
+async fn a_merged_rowset_spans_the_versions_of_its_rows() {
+    let cluster = TestCluster::new().await.unwrap();
+    let table = plain_table(&cluster, 1);
+    small_loads(&cluster, table, 4).await;
+    assert_eq!(row_versions(&cluster, table).await, [2, 3, 4, 5].map(|v| Some((v, v))));
+    let before = data_versions(&cluster, table, "t");
+    compact(&cluster.ctx, only_partition(&cluster), &SETTINGS).await.unwrap().unwrap();
+    assert_eq!(row_versions(&cluster, table).await, [Some((2, 5))]);
+    assert_eq!(data_versions(&cluster, table, "t"), before);
+    small_loads(&cluster, table, 1).await;
+    assert_eq!(row_versions(&cluster, table).await, [Some((2, 5)), Some((6, 6))]);
+}
+
+#[tokio::test]
 async fn every_value_survives_compaction() {
     let cluster = TestCluster::new().await.unwrap();
     let columns = schema(&[("k", SqlType::Double), ("s", SqlType::String)]);

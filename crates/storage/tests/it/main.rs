@@ -7,5 +7,6 @@ mod compaction;
 mod damage;
 mod golden;
 mod loads;
+mod refresh;
 mod segments;
 mod throughput;

@@ -12,7 +12,7 @@ use crate::statement::partitions::size_text;
 use crate::statement::show_create;
 use crate::system::objects::{Contents, table_type};
 use crate::system::{
-    self, CHARACTER_SET, COLLATION, LISTED_DATABASES, columns::default_text, visible_databases,
+    self, CHARACTER_SET, COLLATION, LISTED_DATABASES, columns::default_text, mviews, visible_databases,
 };
 
 const TEXT: SqlType = SqlType::String;
@@ -82,6 +82,20 @@ pub fn tables(catalog: &Catalog, name: Option<&DatabaseName>, current: &str, ful
         names.into_iter().for_each(|table| push(table, "SYSTEM VIEW"));
     }
     Ok(rows)
+}
+
+/// `SHOW MATERIALIZED VIEWS`.
+///
+/// # Errors
+/// As [`database_name`].
+pub fn materialized_views(
+    catalog: &Catalog,
+    name: Option<&DatabaseName>,
+    current: &str,
+    now_ms: u64,
+) -> Result<Rows> {
+    let database = database_name(catalog, name, current)?;
+    Ok(mviews::shown(catalog, catalog.database_named(database).map(|db| db.id), now_ms))
 }
 
 /// `SHOW TABLE STATUS`.
@@ -213,7 +227,7 @@ fn find<'a>(catalog: &'a Catalog, name: &TableName, current: &str) -> Result<&'a
     analyze::find_table(catalog, name, current).map(|(_, table)| &**table)
 }
 
-/// `SHOW CREATE TABLE`, of a view too.
+/// `SHOW CREATE TABLE`, of a view and a materialized view too.
 ///
 /// # Errors
 /// `UnknownDatabase`, `UnknownTable`; `Analysis` for a system table.
@@ -221,6 +235,9 @@ pub fn create_table(catalog: &Catalog, name: &TableName, current: &str) -> Resul
     let table = find(catalog, name, current)?;
     if table.view().is_some() {
         return create_view(catalog, name, current);
+    }
+    if table.mview().is_some() {
+        return create_mview(catalog, name, current);
     }
     let mut rows = Rows::text(&["Table", "Create Table"]);
     rows.push([text(&table.name), text(show_create::create_table(catalog, table))]);
@@ -239,6 +256,21 @@ pub fn create_view(catalog: &Catalog, name: &TableName, current: &str) -> Result
     let mut rows = Rows::text(&["View", "Create View", "character_set_client", "collation_connection"]);
     let statement = show_create::create_table(catalog, table);
     rows.push([text(&table.name), text(statement), text(CHARACTER_SET), text(COLLATION)]);
+    Ok(rows)
+}
+
+/// `SHOW CREATE MATERIALIZED VIEW`.
+///
+/// # Errors
+/// As [`create_table`]; `Analysis` for a table or a view.
+pub fn create_mview(catalog: &Catalog, name: &TableName, current: &str) -> Result<Rows> {
+    let table = find(catalog, name, current)?;
+    if table.mview().is_none() {
+        let name = &table.name;
+        return Err(Error::analysis(format!("'{name}' is not MATERIALIZED VIEW: use SHOW CREATE TABLE")));
+    }
+    let mut rows = Rows::text(&["Materialized View", "Create Materialized View"]);
+    rows.push([text(&table.name), text(show_create::create_table(catalog, table))]);
     Ok(rows)
 }
 
@@ -315,6 +347,7 @@ mod tests {
     use cairn_types::ErrorKind;
 
     use super::*;
+    use crate::system::mviews::tests::with_mview;
     use crate::system::tests::sample;
 
     fn texts(rows: &Rows) -> Vec<Vec<String>> {
@@ -374,6 +407,21 @@ mod tests {
         assert!(system.message().contains("made by the system"), "{system}");
         let database = create_database(&catalog, &db("tpch").unwrap()).unwrap();
         assert_eq!(texts(&database), [["tpch", "CREATE DATABASE `tpch`"]]);
+    }
+
+    #[test]
+    fn materialized_views_are_listed_by_database() {
+        let catalog = with_mview();
+        let shown = |name| materialized_views(&catalog, db(name).as_ref(), "other", 0);
+        assert_eq!(header(&shown("tpch").unwrap())[12], "last_refresh_state");
+        assert_eq!(texts(&shown("tpch").unwrap())[0][1..3], ["tpch", "daily"]);
+        assert_eq!(materialized_views(&catalog, None, "other", 0).unwrap().rows().len(), 1);
+        assert!(shown("sys").unwrap().rows().is_empty());
+        assert_eq!(shown("nope").unwrap_err().kind(), ErrorKind::UnknownDatabase);
+        let create = create_table(&catalog, &TableName::bare("daily"), "tpch").unwrap();
+        assert_eq!(header(&create), ["Materialized View", "Create Materialized View"]);
+        let error = create_mview(&catalog, &TableName::bare("orders"), "tpch").unwrap_err();
+        assert!(error.message().contains("is not MATERIALIZED VIEW"), "{error}");
     }
 
     #[test]

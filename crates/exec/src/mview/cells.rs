@@ -1,0 +1,260 @@
+//! Rows that belong to a cell (a partition of an MV), as predicates over columns of its bases.
+
+use std::ops::Bound;
+
+use arrow::datatypes::{DataType, TimeUnit as ArrowUnit};
+use cairn_catalog::{Bounds, TimeUnit, Transform};
+use cairn_types::{Error, Literal, Result};
+use chrono::NaiveDateTime;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
+
+use super::domain::Domain;
+use super::links::{Step, compose, step};
+use crate::literal::scalar;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// One partition column of an MV as a function of an expression over bases: `floor(expr)`, or `expr` itself.
+#[derive(Clone, Debug)]
+pub(crate) struct CellColumn {
+    pub expr: Expr,
+    pub ty: DataType,
+    pub floor: Option<(TimeUnit, u32)>,
+}
+
+impl CellColumn {
+    /// From what `expr` is over `schema`. A floor is taken off, so that bounds can be compared with the column below it:
+    /// that is what partitions and segments are left out by.
+    pub(crate) fn of(expr: &Expr, schema: &DFSchema) -> Result<Self> {
+        let ty = |e: &Expr| e.get_type(schema).map_err(crate::error::from_datafusion);
+        let whole = Self { expr: expr.clone(), ty: ty(expr)?, floor: None };
+        let (mut inner, mut transform) = (expr, Transform::Same);
+        loop {
+            match step(inner, schema) {
+                Some(Step::Column(_)) => break,
+                Some(Step::Function(next, below)) => {
+                    let Some(both) = compose(&transform, &next) else { return Ok(whole) };
+                    (inner, transform) = (below, both);
+                }
+                None => return Ok(whole),
+            }
+        }
+        let floor = match transform {
+            Transform::Same => None,
+            Transform::Floor { unit, step } => Some((unit, step)),
+            Transform::Date { .. } => return Ok(whole),
+        };
+        let ty = ty(inner)?;
+        let is_time = matches!(ty, DataType::Date32 | DataType::Timestamp(ArrowUnit::Microsecond, None));
+        match floor {
+            Some(_) if !is_time => Ok(whole),
+            _ => Ok(Self { expr: inner.clone(), ty, floor }),
+        }
+    }
+
+    /// From a link of a base.
+    pub(crate) fn linked(expr: Expr, ty: DataType, transform: &Transform) -> Result<Self> {
+        match transform {
+            Transform::Same => Ok(Self { expr, ty, floor: None }),
+            Transform::Floor { unit, step } => Ok(Self { expr, ty, floor: Some((*unit, *step)) }),
+            Transform::Date { .. } => Err(Error::unsupported("partitions by str2date() are not supported")),
+        }
+    }
+
+    /// The first value of the column that is not below `bound`, as a value of `expr`: `floor(x) >= bound` exactly where
+    /// `x >= edge(bound)`.
+    fn edge(&self, bound: &Literal) -> Result<Edge> {
+        if *bound == Literal::Date(i32::MIN) {
+            // The upper end of the cell of NULL: below any date.
+            return Ok(Edge::Lowest);
+        }
+        let bad = || Error::internal(format!("the bound {bound} of a partition is no {}", self.ty));
+        let moved = match (&self.floor, micros(bound)) {
+            (Some((unit, step)), Some(micros)) => Some(ceiling(micros, *unit, *step).ok_or_else(bad)?),
+            (_, micros) => micros,
+        };
+        let literal = match (&self.ty, moved) {
+            (DataType::Date32, Some(micros)) => {
+                let days = -((-micros).div_euclid(MICROS_PER_DAY));
+                Literal::Date(i32::try_from(days).map_err(|_| bad())?)
+            }
+            (DataType::Timestamp(ArrowUnit::Microsecond, None), Some(micros)) => Literal::DateTime(micros),
+            _ => bound.clone(),
+        };
+        let value = scalar(&literal, &self.ty);
+        if value.is_null() { Err(bad()) } else { Ok(Edge::Value(value)) }
+    }
+
+    /// The values that belong to a cell with these bounds, where this is the only column.
+    pub(crate) fn domain(&self, bounds: &Bounds) -> Result<Domain> {
+        let incomparable = || Error::internal("the bounds of a partition cannot be compared");
+        match bounds {
+            Bounds::All => Ok(Domain::all()),
+            Bounds::Range { lower, upper } => {
+                let first = |key: &Option<Vec<Literal>>| key.as_ref().and_then(|k| k.first()).cloned();
+                let lower = first(lower).filter(|l| !l.is_null());
+                let null = lower.is_none();
+                let from = match lower.map(|l| self.edge(&l)).transpose()? {
+                    Some(Edge::Value(value)) => Bound::Included(value),
+                    Some(Edge::Lowest) | None => Bound::Unbounded,
+                };
+                let to = match first(upper).map(|u| self.edge(&u)).transpose()? {
+                    Some(Edge::Value(value)) => Bound::Excluded(value),
+                    // Only NULL is below.
+                    Some(Edge::Lowest) if null => return Ok(Domain::only_null()),
+                    Some(Edge::Lowest) => return Ok(Domain::none()),
+                    None => Bound::Unbounded,
+                };
+                let mut domain = Domain::between(from, to).ok_or_else(incomparable)?;
+                domain.null = null;
+                Ok(domain)
+            }
+            Bounds::List { keys } => {
+                let mut domain = Domain::none();
+                for key in keys {
+                    let value = self.key(key.first().unwrap_or(&Literal::Null))?;
+                    domain = domain.union(&value).ok_or_else(incomparable)?;
+                }
+                Ok(domain)
+            }
+        }
+    }
+
+    /// Whether the column can have this value at all: the start of a slice, of a day.
+    fn can_be(&self, value: &Literal) -> bool {
+        let Some(micros) = micros(value) else { return true };
+        let of_days = self.ty != DataType::Date32 || micros.rem_euclid(MICROS_PER_DAY) == 0;
+        let is_start = |(unit, step): (TimeUnit, u32)| ceiling(micros, unit, step) == Some(micros);
+        of_days && self.floor.is_none_or(is_start)
+    }
+
+    /// The values that a list's key stands for.
+    fn key(&self, key: &Literal) -> Result<Domain> {
+        let incomparable = || Error::internal(format!("the key {key} of a partition cannot be compared"));
+        if key.is_null() {
+            return Ok(Domain::only_null());
+        }
+        if !self.can_be(key) {
+            return Ok(Domain::none());
+        }
+        let from = match self.edge(key)? {
+            Edge::Value(value) => value,
+            Edge::Lowest => return Ok(Domain::none()),
+        };
+        let Some((unit, step)) = self.floor else {
+            return Domain::point(from).ok_or_else(incomparable);
+        };
+        let end = micros(key).and_then(|m| unit.next(time(m)?, step)).ok_or_else(incomparable)?;
+        let Edge::Value(to) = self.edge(&Literal::DateTime(end.and_utc().timestamp_micros()))? else {
+            return Ok(Domain::none());
+        };
+        Domain::between(Bound::Included(from), Bound::Excluded(to)).ok_or_else(incomparable)
+    }
+}
+
+enum Edge {
+    Value(datafusion::scalar::ScalarValue),
+    /// Below all values.
+    Lowest,
+}
+
+fn micros(literal: &Literal) -> Option<i64> {
+    match literal {
+        Literal::Date(days) => Some(i64::from(*days) * MICROS_PER_DAY),
+        Literal::DateTime(micros) => Some(*micros),
+        _ => None,
+    }
+}
+
+fn time(micros: i64) -> Option<NaiveDateTime> {
+    Some(chrono::DateTime::from_timestamp_micros(micros)?.naive_utc())
+}
+
+/// The start of the first slice that does not begin before `micros`.
+fn ceiling(micros: i64, unit: TimeUnit, step: u32) -> Option<i64> {
+    let at = time(micros)?;
+    let floor = unit.floor(at, step);
+    let start = if floor == at { floor } else { unit.next(floor, step)? };
+    Some(start.and_utc().timestamp_micros())
+}
+
+/// A predicate that is true for the rows of the cell, and for no others.
+pub(crate) fn within(columns: &[CellColumn], bounds: &Bounds) -> Result<Expr> {
+    if let [column] = columns {
+        return Ok(column.domain(bounds)?.predicate(&column.expr));
+    }
+    match bounds {
+        Bounds::All => Ok(lit(true)),
+        Bounds::Range { lower, upper } => {
+            let mut both = lit(true);
+            if let Some(lower) = lower {
+                both = both.and(Expr::IsNotTrue(Box::new(below(columns, lower)?)));
+            }
+            if let Some(upper) = upper {
+                both = both.and(below(columns, upper)?);
+            }
+            Ok(both)
+        }
+        Bounds::List { keys } => {
+            let mut any = lit(false);
+            for key in keys {
+                let mut all = lit(true);
+                for (column, value) in columns.iter().zip(key) {
+                    all = all.and(column.key(value)?.predicate(&column.expr));
+                }
+                any = any.or(all);
+            }
+            Ok(any)
+        }
+    }
+}
+
+/// A predicate that is true for the rows of none of the cells.
+pub(crate) fn outside(columns: &[CellColumn], cells: &[&Bounds]) -> Result<Expr> {
+    if let [column] = columns {
+        return Ok(domain_of(column, cells)?
+            .complement()
+            .ok_or_else(|| Error::internal("the bounds of partitions cannot be compared"))?
+            .predicate(&column.expr));
+    }
+    let mut any = lit(false);
+    for bounds in cells {
+        any = any.or(within(columns, bounds)?);
+    }
+    Ok(Expr::IsNotTrue(Box::new(any)))
+}
+
+/// The values of all `cells`, where `column` is the only column.
+pub(crate) fn domain_of(column: &CellColumn, cells: &[&Bounds]) -> Result<Domain> {
+    let mut domain = Domain::none();
+    for bounds in cells {
+        let both = domain.union(&column.domain(bounds)?);
+        domain = both.ok_or_else(|| Error::internal("the bounds of partitions cannot be compared"))?;
+    }
+    Ok(domain)
+}
+
+/// True where the columns, compared one by one with NULL first, are below `key`; else false or NULL.
+fn below(columns: &[CellColumn], key: &[Literal]) -> Result<Expr> {
+    let mut any = lit(false);
+    let mut equal = lit(true);
+    for (column, value) in columns.iter().zip(key) {
+        if column.floor.is_some() {
+            return Err(Error::internal("ranges of several columns are of the columns themselves"));
+        }
+        let (smaller, same) = match value {
+            Literal::Null => (lit(false), column.expr.clone().is_null()),
+            value => match column.edge(value)? {
+                Edge::Lowest => (column.expr.clone().is_null(), lit(false)),
+                Edge::Value(v) => {
+                    let smaller = column.expr.clone().is_null().or(column.expr.clone().lt(lit(v.clone())));
+                    (smaller, column.expr.clone().eq(lit(v)))
+                }
+            },
+        };
+        any = any.or(equal.clone().and(smaller));
+        equal = equal.and(same);
+    }
+    Ok(any)
+}

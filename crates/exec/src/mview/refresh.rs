@@ -1,0 +1,302 @@
+//! The query of an MV for one of its cells.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use cairn_catalog::{Bounds, Mview, PartitionLink, Table};
+use cairn_ingest::{arrow_schema, arrow_type};
+use cairn_types::{Error, PartitionId, Result, TableId};
+use datafusion::common::Column;
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::functions::expr_fn::coalesce;
+use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, cast, lit};
+
+use super::cells::{CellColumn, within};
+use super::prepare::prepare;
+use super::rewrite::functions::average;
+use super::scan::{Restrictions, ScanRestriction, table_of};
+use super::shape::{self, IncrementalShape, MergeColumn};
+use crate::engine::{Engine, Planned, QueryContext};
+use crate::error::from_datafusion;
+use crate::table::TabletTable;
+
+/// One partition of an MV, as it is to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefreshCell {
+    /// Of the MV's partition, in the types of its partition columns.
+    pub bounds: Bounds,
+    /// For each linked base the partitions that can have rows of the cell. A linked base without entry has none.
+    pub sources: BTreeMap<TableId, Vec<PartitionId>>,
+}
+
+/// Which base rows a refresh reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RefreshSource {
+    /// All of the cell.
+    Full,
+    /// Those that came after these data versions; partitions of the one base that are not here are read whole.
+    Delta(BTreeMap<PartitionId, u64>),
+}
+
+/// What the result of a refresh's query is to the rows of the cell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefreshEffect {
+    /// It takes their place.
+    Replace,
+    /// It is put beside them.
+    Append,
+}
+
+/// The query of a refresh.
+pub struct RefreshPlan {
+    pub planned: Planned,
+    pub effect: RefreshEffect,
+}
+
+impl Engine {
+    /// Plans the query of `mview` for `cell` over the catalog of `context`. Its columns are the MV's, in order.
+    ///
+    /// # Errors
+    /// What planning finds; `Unsupported` for a delta of a query that cannot take one.
+    pub async fn plan_refresh(
+        &self,
+        context: QueryContext,
+        mview: &Table,
+        cell: &RefreshCell,
+        source: RefreshSource,
+    ) -> Result<RefreshPlan> {
+        let definition = of(mview)?;
+        let mut context = context;
+        // A refresh reads its bases: an MV that were answered from itself would never change.
+        context.mviews = super::MviewOptions::default();
+        context.restrictions = restrictions(definition, cell, &source);
+        let context = Arc::new(context);
+        let query = &definition.definition;
+        let (plan, state) = self.plan_definition(&context, &query.query, &query.default_db).await?;
+        let plan = prepare(&state, plan).map_err(from_datafusion)?;
+        check_bases(&plan, definition)?;
+        let shape = shape::of(&plan);
+        let plan = restrict(plan, &definition.definition.links, &cell.bounds)?;
+        let plan = as_columns(plan, mview)?;
+        let (plan, effect) = match (source, shape) {
+            (RefreshSource::Full, _) => (plan, RefreshEffect::Replace),
+            (RefreshSource::Delta(_), Some(IncrementalShape::Append)) => (plan, RefreshEffect::Append),
+            (RefreshSource::Delta(_), Some(IncrementalShape::Merge { columns })) => {
+                let old = old_rows(self, &context, mview, &cell.bounds)?;
+                (merge(old, plan, mview, &columns)?, RefreshEffect::Replace)
+            }
+            (RefreshSource::Delta(_), None) => return Err(not_incremental(mview)),
+        };
+        let names = mview.schema().columns.iter().map(|c| c.name.clone()).collect();
+        Ok(RefreshPlan { planned: planned(plan, names, state, context), effect })
+    }
+
+    /// How new rows of the base of `mview` can be put into it, from its definition alone; `None`: not at all.
+    ///
+    /// # Errors
+    /// What planning finds.
+    pub async fn mview_shape(
+        &self,
+        context: QueryContext,
+        mview: &Table,
+    ) -> Result<Option<IncrementalShape>> {
+        let definition = &of(mview)?.definition;
+        let context = Arc::new(context);
+        let (plan, state) = self.plan_definition(&context, &definition.query, &definition.default_db).await?;
+        Ok(shape::of(&prepare(&state, plan).map_err(from_datafusion)?))
+    }
+}
+
+fn planned(
+    plan: LogicalPlan,
+    names: Vec<String>,
+    state: SessionState,
+    context: Arc<QueryContext>,
+) -> Planned {
+    Planned { plan, names, state, context, mview_notes: Vec::new() }
+}
+
+fn not_incremental(mview: &Table) -> Error {
+    Error::unsupported(format!("materialized view '{}' cannot be refreshed incrementally", mview.name))
+}
+
+fn of(table: &Table) -> Result<&Mview> {
+    table.mview().ok_or_else(|| Error::analysis(format!("'{}' is not a materialized view", table.name)))
+}
+
+/// Which part of each base is read: of linked ones the cell's partitions, of one that only grew the new rowsets.
+fn restrictions(mview: &Mview, cell: &RefreshCell, source: &RefreshSource) -> Restrictions {
+    let mut restrictions = Restrictions::new();
+    for link in &mview.definition.links {
+        let partitions = Some(cell.sources.get(&link.base).cloned().unwrap_or_default());
+        let restriction = ScanRestriction { partitions, since: BTreeMap::new() };
+        restrictions.insert(link.base, Arc::new(restriction));
+    }
+    if let (RefreshSource::Delta(since), [base]) = (source, mview.definition.bases.as_slice()) {
+        let restriction = restrictions.entry(base.id).or_default();
+        Arc::make_mut(restriction).since = since.clone();
+    }
+    restrictions
+}
+
+/// A query that reads other tables than those it was bound to would be recorded as made from these.
+fn check_bases(plan: &LogicalPlan, mview: &Mview) -> Result<()> {
+    let bound: BTreeSet<TableId> = mview.definition.bases.iter().map(|b| b.id).collect();
+    let mut other = None;
+    super::scan::each_table(plan, &mut |table| {
+        if !bound.contains(&table.id) {
+            other.get_or_insert_with(|| table.name.clone());
+        }
+    });
+    match other {
+        None => Ok(()),
+        Some(name) => Err(Error::conflict(format!(
+            "the query reads '{name}', which is not the table it was bound to: activate the materialized view again"
+        ))),
+    }
+}
+
+/// Puts the cell's filter above each scan of a linked base: partitions of a base may be coarser than cells.
+fn restrict(plan: LogicalPlan, links: &[PartitionLink], bounds: &Bounds) -> Result<LogicalPlan> {
+    let restricted = plan.transform_down_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+        let link = table_of(scan).and_then(|t| links.iter().find(|l| l.base == t.id));
+        let Some(link) = link else { return Ok(Transformed::no(node)) };
+        let columns = link_columns(link, scan).map_err(crate::error::to_datafusion)?;
+        let predicate = within(&columns, bounds).map_err(crate::error::to_datafusion)?;
+        let filter = Filter::try_new(predicate, Arc::new(node))?;
+        // What is below is done: the scan must not be met again.
+        Ok(Transformed::new(
+            LogicalPlan::Filter(filter),
+            true,
+            datafusion::common::tree_node::TreeNodeRecursion::Jump,
+        ))
+    });
+    Ok(restricted.map_err(from_datafusion)?.data)
+}
+
+fn link_columns(link: &PartitionLink, scan: &datafusion::logical_expr::TableScan) -> Result<Vec<CellColumn>> {
+    let schema = scan.source.schema();
+    let column = |link: &cairn_catalog::LinkColumn| {
+        let field = schema.fields().get(link.column).ok_or_else(|| {
+            Error::internal(format!("a partition link names column {} of '{}'", link.column, scan.table_name))
+        })?;
+        let column = Column::new(Some(scan.table_name.clone()), field.name());
+        CellColumn::linked(Expr::Column(column), field.data_type().clone(), &link.transform)
+    };
+    link.columns.iter().map(column).collect()
+}
+
+/// The result of `plan` with the names and types of the MV's columns.
+fn as_columns(plan: LogicalPlan, mview: &Table) -> Result<LogicalPlan> {
+    let columns = &mview.schema().columns;
+    let fields = plan.schema().fields().len();
+    if fields != columns.len() {
+        return Err(Error::analysis(format!(
+            "the query of '{}' gives {fields} columns, it was made with {}",
+            mview.name,
+            columns.len()
+        )));
+    }
+    let column = |((qualifier, field), column): ((_, &arrow::datatypes::FieldRef), &cairn_types::Column)| {
+        let expr = Expr::Column(Column::from((qualifier, field)));
+        typed(expr, field.data_type(), &arrow_type(column.ty)).alias(column.name.to_lowercase())
+    };
+    let exprs: Vec<Expr> = plan.schema().iter().zip(columns).map(column).collect();
+    LogicalPlanBuilder::from(plan).project(exprs).and_then(|b| b.build()).map_err(from_datafusion)
+}
+
+fn typed(expr: Expr, from: &DataType, to: &DataType) -> Expr {
+    if from == to { expr } else { cast(expr, to.clone()) }
+}
+
+/// The rows that the cell has now.
+fn old_rows(
+    engine: &Engine,
+    context: &Arc<QueryContext>,
+    mview: &Table,
+    bounds: &Bounds,
+) -> Result<LogicalPlan> {
+    let missing = || Error::conflict(format!("'{}' has no such partition any more", mview.name));
+    let olap = mview.olap().ok_or_else(missing)?;
+    let table = context.catalog.table(mview.id).ok_or_else(missing)?;
+    let partition = context.catalog.partitions_of(olap).find(|p| p.bounds == *bounds).ok_or_else(missing)?;
+    let restriction = ScanRestriction { partitions: Some(vec![partition.id]), since: BTreeMap::new() };
+    let provider = TabletTable::new(
+        Arc::clone(&context.catalog),
+        Arc::clone(table),
+        Arc::clone(&engine.tablets),
+        Arc::clone(&context.scans),
+        Some(Arc::new(restriction)),
+    );
+    LogicalPlanBuilder::scan("old", provider_as_source(Arc::new(provider)), None)
+        .and_then(|b| b.build())
+        .map_err(from_datafusion)
+}
+
+/// Old rows and those of new base rows, one row a group.
+pub(super) fn merge(
+    old: LogicalPlan,
+    new: LogicalPlan,
+    mview: &Table,
+    columns: &[MergeColumn],
+) -> Result<LogicalPlan> {
+    let schema = arrow_schema(mview.schema());
+    let at = |at: usize| {
+        let field = schema.fields().get(at);
+        field.ok_or_else(|| Error::internal("a merged column is missing")).map(|f| (f.name().clone(), f))
+    };
+    let named = |name: &str| Expr::Column(Column::new_unqualified(name));
+    let (mut keys, mut merged, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, column) in columns.iter().enumerate() {
+        let (name, field) = at(position)?;
+        let value = named(&name);
+        let merged_name = format!("merged_{position}");
+        let output = match column {
+            MergeColumn::Key => {
+                keys.push(value.clone());
+                value
+            }
+            MergeColumn::Avg { sum_index, count_index } => average(
+                named(&format!("merged_{sum_index}")),
+                named(&format!("merged_{count_index}")),
+                field.data_type(),
+            ),
+            MergeColumn::Count => {
+                merged.push(sum(value).alias(&merged_name));
+                coalesce(vec![named(&merged_name), lit(0i64)])
+            }
+            MergeColumn::Sum => {
+                merged.push(sum(value).alias(&merged_name));
+                named(&merged_name)
+            }
+            MergeColumn::Min => {
+                merged.push(min(value).alias(&merged_name));
+                named(&merged_name)
+            }
+            MergeColumn::Max => {
+                merged.push(max(value).alias(&merged_name));
+                named(&merged_name)
+            }
+        };
+        outputs.push(cast(output, field.data_type().clone()).alias(name));
+    }
+    let both = |old: LogicalPlan| {
+        let columns: Vec<Expr> = schema
+            .fields()
+            .iter()
+            .map(|f| Expr::Column(Column::new(Some("old"), f.name())).alias(f.name()))
+            .collect();
+        LogicalPlanBuilder::from(old)
+            .project(columns)?
+            .union(new)?
+            .aggregate(keys, merged)?
+            .project(outputs)?
+            .build()
+    };
+    both(old).map_err(from_datafusion)
+}

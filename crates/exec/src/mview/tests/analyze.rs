@@ -1,0 +1,194 @@
+//! What queries of MVs are taken for.
+
+use cairn_catalog::{Partitioning, TimeUnit};
+use cairn_types::Result;
+
+use super::*;
+use crate::{Analysis, IncrementalShape, MergeColumn};
+
+fn world() -> World {
+    let mut world = World::new();
+    let days = || vec![range("p1", "2024-01-01", "2024-01-02"), range("p2", "2024-01-02", "2024-01-03")];
+    let time = Partitioning::Time { column: 0, unit: TimeUnit::Day, step: 1 };
+    world.table("t", "dt date, k int, v bigint, d decimal", time.clone(), days());
+    world.table("u", "dt date, k int, w bigint", time, days());
+    world.table("hours", "ts datetime not null, k int", Partitioning::Range { columns: vec![0] }, vec![]);
+    world.table(
+        "cities",
+        "city varchar, dt date, n int",
+        Partitioning::Values { columns: vec![0, 1] },
+        vec![],
+    );
+    world.table("dim", "k int not null, name varchar", Partitioning::None, vec![]);
+    world.view("vt", "day date, k int, v bigint", "SELECT dt, k, v FROM t WHERE v > 0");
+    world.view("vnow", "dt datetime", "SELECT now() FROM t");
+    world
+}
+
+fn analyze(sql: &str, partition_by: &str) -> Result<Analysis> {
+    let world = world();
+    let (engine, catalog) = world.engine();
+    let query = cairn_sql::parse_query(sql).unwrap();
+    let exprs = clause(partition_by);
+    let context = Arc::new(context(&engine, &catalog));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.analyze_mview(context, &query, sql, &[], &exprs))
+}
+
+/// The expressions of a PARTITION BY clause.
+pub(super) fn clause(text: &str) -> Vec<sqlparser::ast::Expr> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let query = cairn_sql::parse_query(&format!("SELECT {text}")).unwrap();
+    let sqlparser::ast::SetExpr::Select(select) = *query.body else { panic!("no select") };
+    let expr = |item: sqlparser::ast::SelectItem| match item {
+        sqlparser::ast::SelectItem::UnnamedExpr(expr) => expr,
+        other => panic!("{other}"),
+    };
+    select.projection.into_iter().map(expr).collect()
+}
+
+/// `name.column:transform` of each link.
+fn links(analysis: &Analysis) -> String {
+    let name = |id: TableId| analysis.bases.iter().find(|b| b.id == id).unwrap().name.clone();
+    let column = |c: &cairn_catalog::LinkColumn| match &c.transform {
+        cairn_catalog::Transform::Same => c.column.to_string(),
+        cairn_catalog::Transform::Floor { unit, step } => format!("{}/{step}{}", c.column, unit.name()),
+        cairn_catalog::Transform::Date { format } => format!("{}/{format}", c.column),
+    };
+    let link = |l: &cairn_catalog::PartitionLink| {
+        format!("{}.{}", name(l.base), l.columns.iter().map(column).collect::<Vec<_>>().join("+"))
+    };
+    analysis.links.iter().map(link).collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn linked(sql: &str, by: &str, expected: &str) -> Analysis {
+    let analysis = analyze(sql, by).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    assert_eq!(links(&analysis), expected, "{sql} by {by}");
+    analysis
+}
+
+#[track_caller]
+fn refused(sql: &str, by: &str, reason: &str) {
+    let error = analyze(sql, by).expect_err(sql).to_string();
+    assert!(error.contains(reason), "{sql} by {by}: {error}");
+}
+
+#[test]
+fn columns_bases_and_views() {
+    let a = analyze(
+        "SELECT vt.k AS K, dim.name, count(*) c, sum(d) FROM vt JOIN dim ON vt.k = dim.k JOIN t \
+     ON t.k = vt.k GROUP BY vt.k, dim.name",
+        "",
+    )
+    .unwrap();
+    let columns: Vec<String> =
+        a.schema.columns.iter().map(|c| format!("{} {} {}", c.name, c.ty, c.nullable)).collect();
+    assert_eq!(
+        columns,
+        ["K int true", "name varchar(1048576) true", "c bigint false", "sum(d) decimal(20, 2) true"]
+    );
+    let names = |bases: &[cairn_catalog::Base]| {
+        bases.iter().map(|b| format!("{}.{}", b.db, b.name)).collect::<Vec<_>>()
+    };
+    let mut bases = names(&a.bases);
+    bases.sort();
+    assert_eq!(bases, ["db.dim", "db.t"]);
+    assert_eq!(names(&a.views), ["db.vt"]);
+    assert_eq!(a.partitioning, Partitioning::None);
+}
+
+#[test]
+fn what_an_mv_cannot_have() {
+    refused("SELECT rand() r, k FROM t", "", "select item rand() not supported nondeterministic function");
+    refused("SELECT dt FROM vnow", "", "now()");
+    refused("SELECT * FROM FILES('path' = 'file:///x', 'format' = 'parquet')", "", "FILES()");
+    refused("SELECT table_name FROM information_schema.tables", "", "system table");
+    refused("SELECT 1 AS a", "", "Can not find base table");
+    refused("SELECT k, k FROM t", "", "Duplicate column name 'k'");
+}
+
+#[test]
+fn links_go_down_to_partition_columns() {
+    let a = linked("SELECT dt, sum(v) s FROM t GROUP BY dt", "dt", "t.0");
+    assert_eq!(a.partitioning, Partitioning::Range { columns: vec![0] });
+    let a = linked("SELECT k, dt FROM t", "date_trunc('month', dt)", "t.0/1month");
+    assert_eq!(a.partitioning, Partitioning::Time { column: 1, unit: TimeUnit::Month, step: 1 });
+    linked("SELECT k, dt FROM t", "time_slice(dt, INTERVAL 7 day)", "t.0/7day");
+    // The column itself is cut.
+    linked(
+        "SELECT date_trunc('month', dt) m, count(*) FROM t GROUP BY date_trunc('month', dt)",
+        "m",
+        "t.0/1month",
+    );
+    linked("SELECT date_trunc('day', ts) d FROM hours", "date_trunc('month', d)", "hours.0/1month");
+    linked("SELECT date(ts) d, count(*) c FROM hours GROUP BY date(ts)", "d", "hours.0/1day");
+    // Views, CTEs, subqueries, and all branches of a union.
+    linked("SELECT day, k FROM vt", "day", "t.0");
+    linked("WITH c AS (SELECT dt, k FROM t) SELECT x.dt FROM (SELECT * FROM c) x WHERE k > 3", "dt", "t.0");
+    linked("SELECT dt, k FROM t UNION ALL SELECT dt, k FROM u", "dt", "t.0 u.0");
+    // Keys of inner joins link both; other joins the side that keeps its rows.
+    linked("SELECT t.dt, t.k FROM t JOIN u ON t.dt = u.dt AND t.k = u.k", "dt", "t.0 u.0");
+    linked("SELECT u.dt, t.k FROM t, u WHERE t.dt = u.dt AND t.k > 3", "dt", "t.0 u.0");
+    linked("SELECT t.dt, t.k FROM t JOIN u ON t.k = u.k", "dt", "t.0");
+    linked("SELECT t.dt, u.k FROM t LEFT JOIN u ON t.dt = u.dt", "dt", "t.0");
+    linked("SELECT t.dt, name FROM t JOIN dim ON t.k = dim.k", "dt", "t.0");
+    linked("SELECT dt, k FROM t WHERE k IN (SELECT k FROM u)", "dt", "t.0");
+    linked("SELECT DISTINCT dt, k FROM t", "dt", "t.0");
+    linked("SELECT dt, row_number() OVER (PARTITION BY dt, k ORDER BY v) r FROM t", "dt", "t.0");
+    // Lists, with all or some of the base's columns.
+    let a = linked("SELECT dt, city, sum(n) FROM cities GROUP BY dt, city", "dt, city", "cities.1+0");
+    assert_eq!(a.partitioning, Partitioning::Values { columns: vec![0, 1] });
+    linked("SELECT city, sum(n) FROM cities GROUP BY city", "city", "cities.0");
+    // Both readings of a table by its partition column.
+    linked("SELECT a.dt FROM t a JOIN t b ON a.dt = b.dt", "dt", "t.0");
+}
+
+#[test]
+fn links_that_would_be_wrong_are_refused() {
+    let not = "must be base table partition column";
+    refused("SELECT k, v FROM t", "k", not);
+    refused("SELECT sum(v) s, max(dt) dt FROM t", "dt", "must group by it");
+    refused("SELECT u.dt, t.k FROM t LEFT JOIN u ON t.dt = u.dt", "dt", "may be missing");
+    refused("SELECT t.dt FROM t FULL JOIN u ON t.dt = u.dt", "dt", "may be missing");
+    refused("SELECT a.dt FROM t a JOIN t b ON a.k = b.k", "dt", "everywhere");
+    refused("SELECT dt FROM t WHERE k IN (SELECT k FROM t)", "dt", "everywhere");
+    // A CTE that is read twice is one plan at two places.
+    refused("WITH c AS (SELECT * FROM t) SELECT a.dt FROM c a JOIN c b ON a.k = b.k", "dt", "everywhere");
+    refused("SELECT dt, row_number() OVER (PARTITION BY k ORDER BY v) r FROM t", "dt", "window function");
+    refused("SELECT dt, k FROM t ORDER BY k LIMIT 10", "dt", "LIMIT");
+    refused("SELECT dt, k FROM t UNION ALL SELECT NULL, k FROM dim", "dt", not);
+    refused("SELECT dt + INTERVAL 1 DAY AS dt FROM t", "dt", "computed as");
+    refused("SELECT date_trunc('week', dt) w FROM t", "date_trunc('month', w)", "cannot be taken together");
+    refused("SELECT name FROM dim", "name", not);
+    refused("SELECT k FROM t", "dt", "is not found in query statement");
+    refused("SELECT k, dt FROM t", "k + 1", "is not supported");
+    refused("SELECT dt, v FROM t", "date_trunc('month', v)", "must be DATE or DATETIME");
+}
+
+#[test]
+fn shapes() {
+    let shape = |sql: &str| analyze(sql, "").unwrap_or_else(|e| panic!("{sql}: {e}")).shape;
+    let merge = |columns: &[MergeColumn]| Some(IncrementalShape::Merge { columns: columns.to_vec() });
+    use MergeColumn::{Avg, Count, Key, Max, Min, Sum};
+    assert_eq!(shape("SELECT k, v + 1 x FROM t WHERE v > 3"), Some(IncrementalShape::Append));
+    assert_eq!(shape("SELECT k, v FROM vt"), Some(IncrementalShape::Append));
+    assert_eq!(shape("SELECT t.k FROM t JOIN u ON t.k = u.k"), None);
+    assert_eq!(shape("SELECT k FROM t WHERE k IN (SELECT k FROM u)"), None);
+    assert_eq!(shape("SELECT k, v FROM t LIMIT 3"), None);
+    let sql = "SELECT dt, count(*) c, k + 1 x, sum(v), min(v), max(d) FROM t GROUP BY k + 1, dt";
+    assert_eq!(shape(sql), merge(&[Key, Count, Key, Sum, Min, Max]));
+    assert_eq!(shape("SELECT DISTINCT k FROM t"), merge(&[Key]));
+    assert_eq!(shape("SELECT sum(v) s FROM t GROUP BY k"), None);
+    assert_eq!(shape("SELECT k, count(DISTINCT v) c FROM t GROUP BY k"), None);
+    assert_eq!(shape("SELECT k, avg(v) a FROM t GROUP BY k"), None);
+    let avg = Avg { sum_index: 2, count_index: 3 };
+    assert_eq!(
+        shape("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k"),
+        merge(&[Key, avg, Sum, Count])
+    );
+    assert_eq!(shape("SELECT k, sum(v) s FROM t GROUP BY k HAVING sum(v) > 3"), None);
+    assert_eq!(shape("SELECT k, sum(v) + 1 s FROM t GROUP BY k"), None);
+}

@@ -1,0 +1,168 @@
+//! Queries through the engine, with views that a source knows.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use cairn_storage::{CommitRequest, Committer, LoadOptions, LoadWriter};
+
+use super::fixture::{cast_to, collect, rows};
+use super::store::{Store, mview};
+use super::*;
+use crate::{CandidateSpec, CandidateUse, Detail, MviewOptions, MviewSource, Planned, RewriteMode};
+
+#[derive(Default)]
+struct Views {
+    specs: Vec<CandidateSpec>,
+    asked: AtomicUsize,
+}
+
+impl MviewSource for Views {
+    fn candidates(&self, _: &Catalog, tables: &BTreeSet<TableId>) -> Vec<CandidateSpec> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let reads = |spec: &&CandidateSpec| {
+            spec.mview.mview().is_some_and(|m| m.definition.bases.iter().all(|b| tables.contains(&b.id)))
+        };
+        self.specs.iter().filter(reads).cloned().collect()
+    }
+}
+
+impl Store {
+    /// A view whose rows stand in a table of the catalog.
+    async fn mview(&self, name: &str, sql: &str, usable: CandidateUse) -> CandidateSpec {
+        let analysis = self.analyze(sql, "").await;
+        let mut table = mview(&analysis);
+        table.name = name.to_owned();
+        let spec = TableSpec {
+            db: self.cluster.db,
+            name: name.into(),
+            schema: analysis.schema.clone(),
+            sort_key: vec![0],
+            partitioning: Partitioning::None,
+            distribution: Distribution::Random { buckets: 1 },
+            comment: String::new(),
+            properties: BTreeMap::new(),
+            volume: None,
+            partitions: vec![PartitionSpec { name: name.into(), bounds: Bounds::All, buckets: None }],
+        };
+        table.id = self.cluster.create_table(spec).unwrap();
+        let mut writer =
+            LoadWriter::new(Arc::clone(&self.cluster.ctx), table.id, LoadOptions::default()).unwrap();
+        for batch in self.rows(sql).await {
+            let schema = writer.schema().clone();
+            writer.write(cast_to(&batch, &schema)).await.unwrap();
+        }
+        let written = vec![writer.finish().await.unwrap()];
+        let db = self.cluster.db;
+        let request = CommitRequest {
+            db,
+            txn: None,
+            label: None,
+            written,
+            details: String::new(),
+            overwrite: false,
+            refresh: None,
+        };
+        Committer::new(Arc::clone(&self.cluster.ctx)).commit(request).await.unwrap();
+        let catalog = self.cluster.ctx.meta.catalog();
+        let olap = catalog.table(table.id).unwrap().olap().unwrap().clone();
+        if let cairn_catalog::TableKind::Mview(mview) = &mut table.kind {
+            mview.table = olap;
+        }
+        CandidateSpec { mview: Arc::new(table), usable }
+    }
+
+    async fn planned(&self, sql: &str, source: Option<Arc<Views>>, mode: RewriteMode) -> Planned {
+        let mut context = self.context();
+        context.mviews = MviewOptions { mode, source: source.map(|s| s as Arc<dyn MviewSource>) };
+        let query = cairn_sql::parse_query(sql).unwrap();
+        self.engine.plan(Arc::new(context), &query).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn queries_read_views_and_say_why_not() {
+    let store = Store::new().await;
+    let specs = vec![
+        store.mview("mv_sums", "SELECT k, sum(v) s, count(*) n FROM t GROUP BY k", CandidateUse::All).await,
+        store.mview("mv_some", "SELECT k, v, dt FROM t WHERE v > 2", CandidateUse::All).await,
+        store.mview("mv_stale", "SELECT k, v FROM t", CandidateUse::No("it is stale".into())).await,
+        store.mview("mv_top", "SELECT k FROM t ORDER BY v LIMIT 2", CandidateUse::All).await,
+        store.mview("mv_big", "SELECT a.k FROM t a JOIN t b ON a.k = b.k", CandidateUse::All).await,
+    ];
+    let views = Arc::new(Views { specs, ..Views::default() });
+    let sql = "SELECT K, sum(v) AS Total FROM t WHERE k < 3 GROUP BY k";
+    let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Default).await;
+    assert_eq!(planned.names, ["K", "Total"]);
+    let lines = crate::explain(&planned, Detail::Normal).await.unwrap().join("\n");
+    assert!(lines.contains("TABLE: mv_sums"), "{lines}");
+    assert!(!lines.contains("TABLE: t"), "{lines}");
+    let notes = [
+        "mv_big: not used: it reads other tables than the query",
+        "mv_some: not used: predicate (v > 2) of the view is not implied by the query",
+        "mv_stale: not used: it is stale",
+        "mv_top: not used: its query has a LIMIT",
+    ];
+    assert_eq!(planned.mview_notes(), notes);
+    assert!(lines.ends_with(&notes.join("\n")), "{lines}");
+    let plain = store.planned(sql, None, RewriteMode::Default).await;
+    let expected = rows(&collect(&plain, plain.plan.clone()).await);
+    assert_eq!(rows(&collect(&planned, planned.plan.clone()).await), expected);
+    assert_eq!(plain.schema().fields(), planned.schema().fields());
+
+    // More rows than the tables have: only when it is forced.
+    let sql = "SELECT a.k FROM t a JOIN t b ON a.k = b.k WHERE a.k > 1";
+    let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Default).await;
+    assert!(
+        planned.mview_notes().iter().any(|n| n.contains("mv_big: not used: it has")),
+        "{:?}",
+        planned.mview_notes()
+    );
+    let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Force).await;
+    let lines = crate::explain(&planned, Detail::Normal).await.unwrap().join("\n");
+    assert!(lines.contains("TABLE: mv_big"), "{lines}");
+
+    let asked = views.asked.load(Ordering::Relaxed);
+    let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Disable).await;
+    assert!(planned.mview_notes().is_empty());
+    assert_eq!(views.asked.load(Ordering::Relaxed), asked);
+}
+
+/// Prints what planning costs with many views; the bound is wide, because tests are not optimized.
+#[tokio::test]
+async fn many_views_cost_little() {
+    let store = Store::new().await;
+    let one = store.mview("mv", "SELECT k, sum(v) s, count(*) n FROM t GROUP BY k", CandidateUse::All).await;
+    let mut specs = Vec::new();
+    for number in 0..200u64 {
+        let sql = match number % 4 {
+            0 => format!("SELECT k, sum(v) s FROM t WHERE v > {number} GROUP BY k"),
+            1 => format!(
+                "SELECT t.k, u.w, name FROM t JOIN u ON t.k = u.k JOIN dim ON dim.k = t.k WHERE t.v < {number}"
+            ),
+            2 => format!("SELECT dt, k, v, d FROM t WHERE k = {number}"),
+            _ => format!(
+                "SELECT t.k, t.dt, sum(w) w FROM t JOIN u ON t.k = u.k WHERE t.v < {number} GROUP BY t.k, t.dt"
+            ),
+        };
+        let mut table = mview(&store.analyze(&sql, "").await);
+        table.id = TableId(100_000 + number);
+        table.name = format!("mv{number}");
+        specs.push(CandidateSpec { mview: Arc::new(table), usable: CandidateUse::All });
+    }
+    specs.push(one);
+    let views = Arc::new(Views { specs, ..Views::default() });
+    let sql = "SELECT t.k, name, sum(w) FROM t JOIN u ON t.k = u.k JOIN dim ON t.k = dim.k WHERE t.dt > \
+     '2024-01-05' AND t.v < 1000 GROUP BY t.k, name";
+    let measure = async |source: Option<Arc<Views>>| {
+        let started = Instant::now();
+        for _ in 0..10 {
+            store.planned(sql, source.clone(), RewriteMode::Default).await;
+        }
+        started.elapsed() / 10
+    };
+    measure(Some(Arc::clone(&views))).await;
+    let (without, with) = (measure(None).await, measure(Some(views)).await);
+    println!("planning without views {without:?}, with 200 {with:?}");
+    assert!(with.as_millis() < 2_000, "{with:?}");
+}

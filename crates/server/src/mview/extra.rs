@@ -1,0 +1,87 @@
+//! What a task run wants to be known of it: `EXTRA_MESSAGE`, in StarRocks' words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_catalog::{Catalog, TaskRun};
+use cairn_mview::Verdict;
+use serde_json::json;
+
+use super::work::Work;
+
+/// Names that are listed at most: a run over thousands of partitions is told by its numbers.
+const NAMES_MAX: usize = 64;
+
+/// The facts of one run.
+pub(super) struct Extra {
+    force: bool,
+    priority: u32,
+    started_ms: u64,
+    cells: BTreeSet<String>,
+    /// By the name of the base.
+    sources: BTreeMap<String, BTreeSet<String>>,
+    cells_done: u64,
+    incremental: u64,
+    commits: u64,
+    rows: u64,
+}
+
+impl Extra {
+    pub(super) fn of(run: &TaskRun, started_ms: u64) -> Self {
+        Self {
+            force: run.request.force,
+            priority: run.priority,
+            started_ms,
+            cells: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            cells_done: 0,
+            incremental: 0,
+            commits: 0,
+            rows: 0,
+        }
+    }
+
+    /// What is going to be refreshed, from what.
+    pub(super) fn plan(&mut self, catalog: &Catalog, verdict: &Verdict) {
+        for cell in verdict.stale() {
+            if self.cells.len() < NAMES_MAX {
+                self.cells.insert(cell.name.clone());
+            }
+            for (base, partitions) in &cell.sources {
+                let Some(table) = catalog.table(*base) else { continue };
+                let names = self.sources.entry(table.name.clone()).or_default();
+                let room = NAMES_MAX.saturating_sub(names.len());
+                names.extend(
+                    partitions.iter().filter_map(|id| Some(catalog.partition(*id)?.name.clone())).take(room),
+                );
+            }
+        }
+    }
+
+    /// How far it is. A run over several views adds up.
+    pub(super) fn progress(&mut self, work: &Work<'_>) {
+        (self.cells_done, self.incremental) = (work.cells, work.incremental_cells);
+        (self.commits, self.rows) = (work.commits, work.rows);
+    }
+
+    pub(super) fn json(&self) -> String {
+        let mode = match self.incremental {
+            0 => "FULL",
+            some if some == self.cells_done => "INCREMENTAL",
+            _ => "MIXED",
+        };
+        json!({
+            "forceRefresh": self.force,
+            "mvPartitionsToRefresh": self.cells,
+            "refBasePartitionsToRefreshMap": self.sources,
+            "basePartitionsToRefreshMap": self.sources,
+            "processStartTime": self.started_ms,
+            "executeOption": { "priority": self.priority },
+            "planBuilderMessage": {},
+            "refreshMode": mode,
+            "partitions": self.cells_done,
+            "batches": self.commits,
+            "rows": self.rows,
+        })
+        .to_string()
+    }
+}

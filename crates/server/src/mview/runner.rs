@@ -1,0 +1,173 @@
+//! Carries out one task run.
+
+use std::sync::Arc;
+
+use cairn_catalog::{Catalog, Command, RunAdvance, RunState, Table, TaskOf, TaskRun};
+use cairn_mview::{Strategy, batches, limit_automatic, select, strategy};
+use cairn_types::{Error, Result, TableId, TaskRunId};
+use tokio_util::sync::CancellationToken;
+
+use super::extra::Extra;
+use super::work::Work;
+use super::{alter, refresh, task_run};
+use crate::node::Node;
+use crate::settings;
+
+/// Carries out `run`, and records its end. One that is taken up again after a crash goes on behind its last commit.
+pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) {
+    let mut extra = Extra::of(&run, node.env.now_ms());
+    let outcome = match advance(&node, &run, 0, String::new()).await {
+        Err(error) => Err(error),
+        Ok(()) => match run.task {
+            TaskOf::Task(_) => tokio::select! {
+                () = cancel.cancelled() => Err(refresh::cancelled()),
+                done = task_run::execute(&node, &run) => done.map(|()| RunState::Success),
+            },
+            TaskOf::Mview(id) => attempt(&node, &run, id, &cancel, &mut extra).await,
+        },
+    };
+    if let Err(error) = &outcome {
+        tracing::warn!(task = %run.task_name, %error, "a task run failed");
+    }
+    refresh::end(&node, run.id, outcome, extra.json()).await;
+    // After its end is recorded: a run that is open and not carried out would count as one that waits.
+    node.mviews.running.lock().remove(&run.id);
+    node.mviews.ended.notify_waiters();
+    node.mviews.wake();
+}
+
+/// Refreshes once, and again after an error that may pass.
+async fn attempt(
+    node: &Arc<Node>,
+    run: &TaskRun,
+    id: TableId,
+    cancel: &CancellationToken,
+    extra: &mut Extra,
+) -> Result<RunState> {
+    let retries = settings::number(&node.catalog(), "max_mv_refresh_failure_retry_times");
+    let mut tries = 0;
+    loop {
+        match cascade(node, run, id, cancel, extra).await {
+            Err(error) if tries < retries && may_pass(node, id, &error) && !cancel.is_cancelled() => {
+                tracing::info!(task = %run.task_name, %error, "a refresh is tried again");
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether a try on the newest state may go better: others changed what was read or written.
+fn may_pass(node: &Node, id: TableId, error: &Error) -> bool {
+    error.kind() == cairn_types::ErrorKind::Conflict && alter::is_live_and_active(&node.catalog(), id)
+}
+
+/// The view, and with `CASCADE` those above it, bottom-up: each once, whatever ways lead to it.
+async fn cascade(
+    node: &Arc<Node>,
+    run: &TaskRun,
+    id: TableId,
+    cancel: &CancellationToken,
+    extra: &mut Extra,
+) -> Result<RunState> {
+    let mut state = refresh_one(node, run, id, cancel, extra).await?;
+    if !run.request.cascade {
+        return Ok(state);
+    }
+    for above in cairn_mview::graph::closure_above(&node.catalog(), id) {
+        if alter::is_live_and_active(&node.catalog(), above) {
+            // The range is of the view that it was said for.
+            let request = cairn_catalog::RefreshRequest { range: None, ..run.request.clone() };
+            let run = TaskRun { request, ..run.clone() };
+            state = state.min(refresh_one(node, &run, above, cancel, extra).await?);
+        }
+    }
+    Ok(state)
+}
+
+/// Brings what `run` asks for of view `id` up to the catalog state of now, batch by batch.
+async fn refresh_one(
+    node: &Arc<Node>,
+    run: &TaskRun,
+    id: TableId,
+    cancel: &CancellationToken,
+    extra: &mut Extra,
+) -> Result<RunState> {
+    // All batches read this one state, and the numbers that they record are its numbers.
+    let (catalog, hold) = node.sessions.hold_newest(node.meta.as_ref());
+    let table = Arc::clone(live(&catalog, id)?);
+    let verdict = todo(node, &catalog, &table, run)?;
+    extra.plan(&catalog, &verdict);
+    let batches = batches(&catalog, &table, &verdict)?;
+    if batches.is_empty() && verdict.obsolete.is_empty() {
+        return Ok(RunState::Skipped);
+    }
+    let mut work = Work::new(node, &catalog, &table, run.request.force)?;
+    work.drop_obsolete(&verdict.obsolete).await?;
+    for (done, batch) in batches.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return Err(refresh::cancelled());
+        }
+        let cells: Vec<_> = batch.iter().filter_map(|at| verdict.cells.get(*at)).collect();
+        work.batch(&cells, cancel).await?;
+        extra.progress(&work);
+        let percent = u32::try_from((done + 1) * 100 / batches.len()).unwrap_or(100);
+        // The end is told once, with the outcome.
+        if done + 1 < batches.len() {
+            advance(node, run, percent, extra.json()).await?;
+        }
+    }
+    drop(hold);
+    Ok(RunState::Success)
+}
+
+fn live(catalog: &Catalog, id: TableId) -> Result<&Arc<Table>> {
+    let table = catalog.table(id).filter(|_| alter::is_live_and_active(catalog, id));
+    table.ok_or_else(|| Error::conflict("the materialized view is gone or inactive"))
+}
+
+/// The verdict on what `run` asks for.
+fn todo(node: &Node, catalog: &Catalog, table: &Table, run: &TaskRun) -> Result<cairn_mview::Verdict> {
+    let now_ms = node.env.now_ms();
+    let mut verdict = refresh::narrow(catalog, table, &run.request, now_ms)?;
+    if run.request.force || strategy(table)? == Strategy::Force {
+        select::force(table, &mut verdict, run.created.index)?;
+    }
+    let automatic = matches!(
+        run.request.trigger,
+        cairn_catalog::RunTrigger::Scheduled | cairn_catalog::RunTrigger::OnBaseTableChange
+    );
+    if automatic {
+        limit_automatic(table, &mut verdict, now_ms)?;
+    }
+    Ok(verdict)
+}
+
+/// Tells how far `run` is.
+async fn advance(node: &Node, run: &TaskRun, progress_percent: u32, extra: String) -> Result<()> {
+    let advance = RunAdvance {
+        id: run.id,
+        state: RunState::Running,
+        progress_percent,
+        error_code: 0,
+        error: String::new(),
+        extra,
+    };
+    node.propose(Command::AdvanceRun(Box::new(advance))).await.map(|_| ())
+}
+
+/// Starts `run` in the background. False when it has ended, or is carried out here already.
+pub(super) fn start(node: &Arc<Node>, id: TaskRunId) -> bool {
+    let cancel = CancellationToken::new();
+    let mut running = node.mviews.running.lock();
+    // Under the lock: who ends records it first and leaves the list after.
+    let catalog = node.catalog();
+    let Some(record) = catalog.task_run(id).filter(|run| run.state.is_open()).cloned() else { return false };
+    if running.contains_key(&id) {
+        return false;
+    }
+    running.insert(id, cancel.clone());
+    drop(running);
+    drop(node.env.spawn("task run", run(Arc::clone(node), record, cancel)));
+    true
+}

@@ -1,0 +1,181 @@
+//! `SUBMIT TASK` and `DROP TASK`: they record what is to be done; runs do it.
+
+use std::collections::BTreeMap;
+
+use cairn_catalog::{Catalog, Command, Reply, RunState, RunTrigger, TaskOf, TaskRun, TaskSchedule, TaskSpec};
+use cairn_sql::ast::{DropTask, Schedule, Statement, SubmitTask};
+use cairn_types::{Error, Result};
+
+use super::create::start_ms;
+use super::task_run;
+use crate::analyze;
+use crate::answer::Answer;
+use crate::rows::{Rows, text};
+use crate::session::variables;
+use crate::session::{self, Session};
+use crate::settings;
+
+/// Before a property that is a session variable of the runs.
+const SESSION: &str = "session.";
+
+/// `SUBMIT TASK`. Without a schedule a run of it is recorded at once.
+///
+/// # Errors
+/// `AlreadyExists` for a name that is taken; `Analysis` and `Unsupported` for schedules and properties that are none.
+pub async fn submit(session: &Session, statement: &SubmitTask) -> Result<Answer> {
+    let node = &session.node;
+    let generated = session::query_id(node);
+    let (database, user) = (session.database.as_str(), session.user.as_str());
+    let spec = specification(&session.catalog(), statement, database, user, &generated, node.env.now_ms())?;
+    let (name, runs_now) = (spec.name.clone(), spec.schedule.is_none());
+    let id = match node.propose(Command::CreateTask(Box::new(spec))).await? {
+        Reply::Task(id) => id,
+        other => return Err(Error::internal(format!("SUBMIT TASK was answered by {other:?}"))),
+    };
+    if runs_now {
+        let catalog = node.catalog();
+        let gone = || Error::conflict(format!("task {name} was dropped right after it was submitted"));
+        task_run::submit(node, catalog.task(id).ok_or_else(gone)?, RunTrigger::Manual).await?;
+    }
+    let mut rows = Rows::text(&["TaskName", "Status"]);
+    rows.push([text(name), text("SUBMITTED")]);
+    Ok(Answer::Rows(rows))
+}
+
+/// The task that `statement` makes in a session of `user` whose database is `current`; `generated` makes a name where
+/// none is given.
+fn specification(
+    catalog: &Catalog,
+    statement: &SubmitTask,
+    current: &str,
+    user: &str,
+    generated: &str,
+    now_ms: u64,
+) -> Result<TaskSpec> {
+    let database = statement.name.as_ref().and_then(|name| name.database.as_deref()).unwrap_or(current);
+    if database.is_empty() {
+        return Err(Error::analysis("No database selected"));
+    }
+    let schedule = statement.schedule.as_ref().map(|s| schedule(catalog, s, now_ms)).transpose()?;
+    let kept_ms = settings::number(catalog, "task_ttl_second").saturating_mul(1_000);
+    let kind = if matches!(statement.statement, Statement::Insert(_)) { "insert" } else { "ctas" };
+    Ok(TaskSpec {
+        name: statement.name.as_ref().map_or_else(|| format!("{kind}-{generated}"), |n| n.name.clone()),
+        db: analyze::find_database(catalog, database)?.id,
+        definition: statement.text.trim().to_owned(),
+        schedule,
+        properties: properties(statement)?,
+        creator: user.to_owned(),
+        // One that comes again and again is kept until it is dropped.
+        expires_ms: schedule.is_none().then(|| now_ms.saturating_add(kept_ms)),
+    })
+}
+
+fn schedule(catalog: &Catalog, schedule: &Schedule, now_ms: u64) -> Result<TaskSchedule> {
+    let seconds = schedule.every.seconds();
+    let min = settings::number(catalog, "task_min_schedule_interval_s");
+    if seconds < min {
+        return Err(Error::analysis(format!(
+            "schedule interval is too small, the minimum value is {min} SECONDS"
+        )));
+    }
+    let start_ms = start_ms(schedule.start.as_deref(), now_ms)?;
+    Ok(TaskSchedule { start_ms, every_ms: seconds.saturating_mul(1_000) })
+}
+
+/// Session variables of the runs, from `PROPERTIES` and hints.
+fn properties(statement: &SubmitTask) -> Result<BTreeMap<String, String>> {
+    let mut properties = analyze::properties(&statement.properties);
+    let hints = statement.hints.iter().map(|hint| (format!("{SESSION}{}", hint.name), hint.value.clone()));
+    properties.extend(hints);
+    for (name, value) in &properties {
+        let Some(variable) = name.strip_prefix(SESSION) else {
+            return Err(Error::unsupported(format!(
+                "task property \"{name}\" is not supported: only \"{SESSION}<variable>\""
+            )));
+        };
+        variables::check(variable, value)?;
+    }
+    Ok(properties)
+}
+
+/// `DROP TASK`. Runs that wait do so in vain; with `FORCE` one that runs is stopped.
+///
+/// # Errors
+/// `NotFound`; `Analysis` for the task of a materialized view.
+pub async fn drop(session: &Session, statement: &DropTask) -> Result<Answer> {
+    let node = &session.node;
+    let catalog = session.catalog();
+    let name = &statement.name.name;
+    if catalog.mviews().any(|(table, _)| TaskRun::mview_task_name(table.id) == *name) {
+        return Err(Error::analysis(
+            "Can not drop task generated by materialized view. You can use DROP MATERIALIZED VIEW to drop task, when \
+             the materialized view is deleted, the related task will be deleted automatically.",
+        ));
+    }
+    let task = catalog.task_named(name);
+    if let (Some(database), Some(task)) = (&statement.name.database, task)
+        && catalog.database_named(database).is_none_or(|db| db.id != task.db)
+    {
+        return match statement.if_exists {
+            true => Ok(Answer::done()),
+            false => Err(Error::not_found(format!("Task {name} does not exist in database {database}"))),
+        };
+    }
+    node.propose(Command::DropTask { name: name.clone(), if_exists: statement.if_exists }).await?;
+    if let (true, Some(task)) = (statement.force, task) {
+        let runs = catalog.task_runs().filter(|run| run.task == TaskOf::Task(task.id));
+        runs.filter(|run| run.state == RunState::Running).for_each(|run| node.mviews.cancel(run.id));
+    }
+    Ok(Answer::done())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::tests::{database, sample};
+
+    fn spec(sql: &str, current: &str) -> Result<TaskSpec> {
+        let statement = cairn_sql::parse_statements(sql).unwrap().remove(0).statement;
+        let Statement::SubmitTask(statement) = statement else { panic!("{sql}") };
+        specification(&sample(), &statement, current, "ann", "q1", 5_000)
+    }
+
+    #[test]
+    fn a_task_runs_once_or_by_its_schedule() {
+        let once =
+            spec("SUBMIT /*+ SET_VAR(query_timeout = 20) */ TASK AS CREATE TABLE t AS SELECT 1;", "tpch");
+        let expected = TaskSpec {
+            name: "ctas-q1".into(),
+            db: database(&sample(), "tpch"),
+            definition: "CREATE TABLE t AS SELECT 1".into(),
+            schedule: None,
+            properties: BTreeMap::from([("session.query_timeout".into(), "20".into())]),
+            creator: "ann".into(),
+            expires_ms: Some(86_405_000),
+        };
+        assert_eq!(once.unwrap(), expected);
+        let sql = "SUBMIT TASK other.nightly SCHEDULE START('1970-01-02 00:00:00') EVERY(INTERVAL 1 MINUTE) \
+            AS INSERT INTO plain SELECT 1";
+        let nightly = spec(sql, "").unwrap();
+        assert_eq!((nightly.name.as_str(), nightly.expires_ms), ("nightly", None));
+        assert_eq!(nightly.db, database(&sample(), "other"));
+        assert_eq!(nightly.schedule, Some(TaskSchedule { start_ms: 86_400_000, every_ms: 60_000 }));
+        assert_eq!(spec("SUBMIT TASK AS INSERT INTO plain SELECT 1", "tpch").unwrap().name, "insert-q1");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let check = |clauses: &str, current, word: &str| {
+            let error = spec(&format!("SUBMIT TASK t {clauses} AS INSERT INTO plain SELECT 1"), current);
+            let error = error.unwrap_err();
+            assert!(error.message().contains(word), "{error}");
+        };
+        check("", "", "No database selected");
+        check("", "nowhere", "nowhere");
+        check("SCHEDULE EVERY(INTERVAL 5 SECOND)", "tpch", "minimum value is 10 SECONDS");
+        check("SCHEDULE START('soon') EVERY(INTERVAL 1 DAY)", "tpch", "soon");
+        check("PROPERTIES('warehouse' = 'w')", "tpch", "\"warehouse\"");
+        check("PROPERTIES('session.nonsense' = '1')", "tpch", "nonsense");
+    }
+}

@@ -1,0 +1,316 @@
+//! The work of one refresh: cells of a view, computed over one catalog state and committed batch by batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cairn_catalog::{Bounds, Catalog, Command, Freshness, Mview, PartitionSpec, Reply, Seen, Table};
+use cairn_exec::mview::{IncrementalShape, RefreshCell, RefreshEffect, RefreshSource};
+use cairn_exec::{Planned, from_datafusion};
+use cairn_mview::{CellVerdict, delta};
+use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, RefreshCommit, Written};
+use cairn_types::{Error, ErrorKind, PartitionId, Result, TableId};
+use futures::TryStreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::properties::{RefreshMode, refresh_mode};
+use super::refresh;
+use crate::node::Node;
+use crate::statement::insert::Layout;
+
+/// Rows that a refresh buffers, at most this part of what a load may: several run at once.
+const MEMORY_DIVISOR: usize = 4;
+/// With `refresh_mode` auto, new rows alone are read when they are at most this part of what a full refresh reads.
+const DELTA_PERCENT_MAX: u64 = 30;
+
+/// A refresh under way.
+pub(super) struct Work<'a> {
+    node: &'a Arc<Node>,
+    /// What is read, and whose numbers are recorded.
+    catalog: &'a Arc<Catalog>,
+    table: &'a Arc<Table>,
+    mview: &'a Mview,
+    force: bool,
+    /// Found out when first needed.
+    effect_of_growth: Option<Option<RefreshEffect>>,
+    pub(super) rows: u64,
+    pub(super) cells: u64,
+    pub(super) incremental_cells: u64,
+    pub(super) commits: u64,
+}
+
+/// How the cells of one commit are made.
+struct Portion<'a> {
+    cells: Vec<(&'a CellVerdict, PartitionId, RefreshSource)>,
+    effect: RefreshEffect,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        node: &'a Arc<Node>,
+        catalog: &'a Arc<Catalog>,
+        table: &'a Arc<Table>,
+        force: bool,
+    ) -> Result<Self> {
+        let mview = super::of(table)?;
+        Ok(Self {
+            node,
+            catalog,
+            table,
+            mview,
+            force,
+            effect_of_growth: None,
+            rows: 0,
+            cells: 0,
+            incremental_cells: 0,
+            commits: 0,
+        })
+    }
+
+    /// Drops partitions that are no cell any more, so that cells have room.
+    pub(super) async fn drop_obsolete(&mut self, obsolete: &[(PartitionId, String)]) -> Result<()> {
+        if obsolete.is_empty() {
+            return Ok(());
+        }
+        let dropped = obsolete.iter().map(|(_, name)| name.clone()).collect();
+        self.commit(Vec::new(), BTreeMap::new(), dropped, false).await
+    }
+
+    /// Makes `cells` fresh. Those that only take in new rows are committed apart from those whose rows are replaced.
+    pub(super) async fn batch(&mut self, cells: &[&CellVerdict], cancel: &CancellationToken) -> Result<()> {
+        let ids = self.partitions(cells).await?;
+        let mut replaced = Vec::new();
+        let mut grown = Vec::new();
+        for (cell, id) in cells.iter().zip(&ids) {
+            match self.growth(cell, *id).await? {
+                Some(source) => grown.push((*cell, *id, source)),
+                None => replaced.push((*cell, *id, RefreshSource::Full)),
+            }
+        }
+        if let (false, Some(effect)) = (grown.is_empty(), self.effect_of_growth().await?) {
+            let whole = self.grow(grown, effect, cancel).await?;
+            replaced.extend(whole.into_iter().map(|(cell, id)| (cell, id, RefreshSource::Full)));
+        }
+        if !replaced.is_empty() {
+            let portion = Portion { cells: replaced, effect: RefreshEffect::Replace };
+            self.portion(portion, cancel).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes new rows into `cells`; those whose new rows cannot be told apart (a compaction merged old and new) come back.
+    async fn grow<'c>(
+        &mut self,
+        cells: Vec<(&'c CellVerdict, PartitionId, RefreshSource)>,
+        effect: RefreshEffect,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<(&'c CellVerdict, PartitionId)>> {
+        let mut whole = Vec::new();
+        for (cell, id, source) in cells {
+            match self.portion(Portion { cells: vec![(cell, id, source)], effect }, cancel).await {
+                Ok(()) => self.incremental_cells += 1,
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unsupported) => {
+                    tracing::debug!(mview = %self.table.name, %error, "a cell is refreshed as a whole");
+                    whole.push((cell, id));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The partitions of `cells`, made where they are missing.
+    async fn partitions(&self, cells: &[&CellVerdict]) -> Result<Vec<PartitionId>> {
+        let spec = |cell: &&CellVerdict| PartitionSpec {
+            name: cell.name.clone(),
+            bounds: cell.bounds.clone(),
+            buckets: None,
+        };
+        let newest = self.node.catalog();
+        let olap = newest.table(self.table.id).and_then(|t| t.olap());
+        let existing = |cell: &&CellVerdict| {
+            let id = *olap?.partitions.get(&cell.name)?;
+            newest.partition(id).filter(|p| p.bounds == cell.bounds).map(|p| p.id)
+        };
+        if let Some(ids) = cells.iter().map(existing).collect::<Option<Vec<_>>>() {
+            return Ok(ids);
+        }
+        let partitions = cells.iter().map(spec).collect();
+        let command = Command::CreatePartitions { table: self.table.id, partitions, if_not_exists: true };
+        match self.node.propose(command).await? {
+            Reply::Partitions(ids) if ids.len() == cells.len() => Ok(ids),
+            other => Err(Error::internal(format!("CREATE PARTITIONS was answered by {other:?}"))),
+        }
+    }
+
+    /// From which versions on the base rows suffice to bring `cell` up to date; `None`: all are needed.
+    async fn growth(&mut self, cell: &CellVerdict, id: PartitionId) -> Result<Option<RefreshSource>> {
+        let mode = refresh_mode(&self.mview.table.properties);
+        let recorded = self.mview.freshness.get(&id);
+        let (Some(recorded), false) = (recorded, self.force || mode == RefreshMode::Full) else {
+            return Ok(None);
+        };
+        let Some(growth) = delta(self.catalog, cell, recorded) else { return Ok(None) };
+        if self.mview.definition.bases.len() != 1 || self.effect_of_growth().await?.is_none() {
+            return Ok(None);
+        }
+        let mut since: BTreeMap<PartitionId, u64> = seen_versions(recorded);
+        for grown in &growth {
+            since.insert(grown.partition, grown.from_version);
+        }
+        if mode == RefreshMode::Auto && !self.is_small(cell, recorded) {
+            return Ok(None);
+        }
+        Ok(Some(RefreshSource::Delta(since)))
+    }
+
+    /// What new rows do to the old ones of a cell; `None`: the query cannot take them in.
+    async fn effect_of_growth(&mut self) -> Result<Option<RefreshEffect>> {
+        if let Some(known) = self.effect_of_growth {
+            return Ok(known);
+        }
+        let context = super::context(self.node, self.catalog, self.table)?;
+        let effect = self.node.engine.mview_shape(context, self.table).await?.map(|shape| match shape {
+            IncrementalShape::Append => RefreshEffect::Append,
+            IncrementalShape::Merge { .. } => RefreshEffect::Replace,
+        });
+        self.effect_of_growth = Some(effect);
+        Ok(effect)
+    }
+
+    /// Whether the rows that came are few beside all. What a base had at a version that is not kept any more is taken
+    /// from the manifest of now, less what the share of versions says.
+    fn is_small(&self, cell: &CellVerdict, recorded: &Freshness) -> bool {
+        let (mut all, mut new) = (0u64, 0u64);
+        let seen = seen_versions(recorded);
+        for id in cell.sources.values().flatten() {
+            let Some(partition) = self.catalog.partition(*id) else { continue };
+            let rows = partition.visible().map_or(0, |v| v.manifest.rows);
+            let (old, now) = (seen.get(id).copied().unwrap_or(0), partition.visible_version());
+            all += rows;
+            if old < now {
+                let span = now.saturating_sub(1).max(1);
+                new += rows.saturating_mul(now - old.max(1)) / span;
+            }
+        }
+        new.saturating_mul(100) <= all.saturating_mul(DELTA_PERCENT_MAX)
+    }
+
+    async fn plan(&self, cell: &CellVerdict, source: RefreshSource) -> Result<Planned> {
+        let context = super::context(self.node, self.catalog, self.table)?;
+        let refreshed = RefreshCell { bounds: cell.bounds.clone(), sources: cell.sources.clone() };
+        Ok(self.node.engine.plan_refresh(context, self.table, &refreshed, source).await?.planned)
+    }
+
+    /// Computes and commits some cells at once.
+    async fn portion(&mut self, portion: Portion<'_>, cancel: &CancellationToken) -> Result<()> {
+        let ids: Vec<PartitionId> = portion.cells.iter().map(|(_, id, _)| *id).collect();
+        let options = LoadOptions {
+            memory_bytes_max: self.node.limits.load_bytes_max / MEMORY_DIVISOR,
+            only: Some(ids),
+            ..LoadOptions::default()
+        };
+        let mut writer = LoadWriter::new(Arc::clone(&self.node.storage), self.table.id, options)?;
+        let mut outcome = Ok(());
+        for (cell, _, source) in &portion.cells {
+            outcome = self.compute(cell, source, &mut writer, cancel).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        if let Err(error) = outcome {
+            writer.abort().await;
+            return Err(error);
+        }
+        let written = writer.finish().await?;
+        self.rows += written.rows;
+        self.cells += portion.cells.len() as u64;
+        let built = portion.cells.iter().map(|(cell, id, _)| (*id, cell.seen.clone())).collect();
+        let replace = portion.effect == RefreshEffect::Replace;
+        self.commit(vec![written], built, Vec::new(), replace).await
+    }
+
+    async fn compute(
+        &self,
+        cell: &CellVerdict,
+        source: &RefreshSource,
+        writer: &mut LoadWriter,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let planned = self.plan(cell, source.clone()).await?;
+        let now_micros = self.node.env.now_micros();
+        let layout = Layout::new(self.table, &[], planned.schema().fields().len(), now_micros)?;
+        let mut batches = planned.execute().await?;
+        loop {
+            let batch = tokio::select! {
+                () = cancel.cancelled() => return Err(refresh::cancelled()),
+                batch = batches.try_next() => batch.map_err(from_datafusion)?,
+            };
+            let Some(batch) = batch else { return Ok(()) };
+            if batch.num_rows() > 0 {
+                writer.write(layout.arrange(&batch)?).await?;
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        written: Vec<Written>,
+        built: BTreeMap<PartitionId, BTreeMap<TableId, Seen>>,
+        dropped: Vec<String>,
+        replace: bool,
+    ) -> Result<()> {
+        let gone: BTreeSet<&String> = dropped.iter().collect();
+        debug_assert!(gone.len() == dropped.len(), "a partition is dropped once");
+        let freshness = &self.mview.freshness;
+        let before = built.keys().filter_map(|id| Some((*id, freshness.get(id)?.refreshed))).collect();
+        let refresh = RefreshCommit {
+            mview: self.table.id,
+            binding: self.mview.definition.binding,
+            built,
+            dropped,
+            replace,
+            before: Some(before),
+        };
+        let request = CommitRequest {
+            db: self.table.db,
+            txn: None,
+            label: None,
+            written,
+            details: String::new(),
+            overwrite: false,
+            refresh: Some(refresh),
+        };
+        self.node.committer.commit(request).await?;
+        self.commits += 1;
+        Ok(())
+    }
+}
+
+/// The partitions whose versions were recorded.
+fn seen_versions(recorded: &Freshness) -> BTreeMap<PartitionId, u64> {
+    let partitions = recorded.bases.values().filter_map(|seen| match seen {
+        Seen::Partitions(versions) => Some(versions),
+        Seen::Table(_) => None,
+    });
+    partitions.flatten().map(|(id, version)| (*id, *version)).collect()
+}
+
+/// The range of a cell, for people.
+pub(super) fn bounds_text(bounds: &Bounds) -> String {
+    match bounds {
+        Bounds::All => "all".to_owned(),
+        Bounds::Range { lower, upper } => {
+            let end = |bound: &Option<Vec<cairn_types::Literal>>| match bound {
+                None => "…".to_owned(),
+                Some(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            };
+            format!("[{}, {})", end(lower), end(upper))
+        }
+        Bounds::List { keys } => {
+            let key = |key: &Vec<cairn_types::Literal>| {
+                key.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            };
+            keys.iter().map(|k| format!("({})", key(k))).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
