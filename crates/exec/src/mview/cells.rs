@@ -99,7 +99,12 @@ impl CellColumn {
                     Some(Edge::Value(value)) => Bound::Included(value),
                     Some(Edge::Lowest) | None => Bound::Unbounded,
                 };
-                let to = match first(upper).map(|u| self.edge(&u)).transpose()? {
+                let upper = first(upper);
+                if upper.as_ref().is_some_and(Literal::is_null) {
+                    // Nothing is below NULL.
+                    return Ok(Domain::none());
+                }
+                let to = match upper.map(|u| self.edge(&u)).transpose()? {
                     Some(Edge::Value(value)) => Bound::Excluded(value),
                     // Only NULL is below.
                     Some(Edge::Lowest) if null => return Ok(Domain::only_null()),
@@ -257,4 +262,74 @@ fn below(columns: &[CellColumn], key: &[Literal]) -> Result<Expr> {
         equal = equal.and(same);
     }
     Ok(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, AsArray, Int32Array, RecordBatch};
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::logical_expr::col;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::mview::tests::Dice;
+
+    fn key(dice: &mut Dice, columns: usize) -> Vec<Literal> {
+        let one = |dice: &mut Dice| match dice.below(6) {
+            0 => Literal::Null,
+            n => Literal::Int(n as i128),
+        };
+        (0..columns).map(|_| one(dice)).collect()
+    }
+
+    fn bounds(dice: &mut Dice, columns: usize) -> Bounds {
+        if dice.chance(50) {
+            return Bounds::List { keys: (0..1 + dice.below(4)).map(|_| key(dice, columns)).collect() };
+        }
+        let end = |dice: &mut Dice| dice.chance(80).then(|| key(dice, columns));
+        Bounds::Range { lower: end(dice), upper: end(dice) }
+    }
+
+    /// The rows of all values of two columns for which `predicate` is true.
+    fn rows(predicate: &Expr) -> Vec<Vec<Literal>> {
+        let values: Vec<Option<i32>> = std::iter::once(None).chain((0..7).map(Some)).collect();
+        let pairs: Vec<_> = values.iter().flat_map(|a| values.iter().map(move |b| (*a, *b))).collect();
+        let column = |one: fn(&(Option<i32>, Option<i32>)) -> Option<i32>| -> Int32Array {
+            pairs.iter().map(one).collect()
+        };
+        let fields = ["a", "b"].map(|name| Field::new(name, DataType::Int32, true));
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let columns = vec![Arc::new(column(|p| p.0)) as _, Arc::new(column(|p| p.1)) as _];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let schema = DFSchema::try_from(schema).unwrap();
+        let physical = SessionContext::new().create_physical_expr(predicate.clone(), &schema).unwrap();
+        let passed = physical.evaluate(&batch).unwrap().into_array(batch.num_rows()).unwrap();
+        let passed = passed.as_boolean();
+        let literal = |value: Option<i32>| value.map_or(Literal::Null, |v| Literal::Int(v.into()));
+        let is_true = |(row, _): &(usize, _)| passed.is_valid(*row) && passed.value(*row);
+        pairs.iter().enumerate().filter(is_true).map(|(_, (a, b))| vec![literal(*a), literal(*b)]).collect()
+    }
+
+    #[test]
+    fn predicates_are_what_bounds_contain() {
+        let mut dice = Dice::new(3);
+        let all = rows(&lit(true));
+        for round in 0..1_000 {
+            let count = 1 + round % 2;
+            let of = |name| CellColumn { expr: col(name), ty: DataType::Int32, floor: None };
+            let columns: Vec<CellColumn> = ["a", "b"].iter().take(count).map(|n| of(*n)).collect();
+            let cells: Vec<Bounds> = (0..1 + dice.below(3)).map(|_| bounds(&mut dice, count)).collect();
+            let has = |cell: &Bounds, row: &[Literal]| cell.contains(&row[..count]);
+            for cell in &cells {
+                let expected: Vec<_> = all.iter().filter(|row| has(cell, row)).cloned().collect();
+                assert_eq!(rows(&within(&columns, cell).unwrap()), expected, "{cell:?}");
+            }
+            let expected = all.iter().filter(|row| !cells.iter().any(|cell| has(cell, row)));
+            let cells_of: Vec<&Bounds> = cells.iter().collect();
+            let rest = outside(&columns, &cells_of).unwrap();
+            assert_eq!(rows(&rest), expected.cloned().collect::<Vec<_>>(), "{cells:?}");
+        }
+    }
 }

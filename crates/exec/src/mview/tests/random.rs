@@ -151,7 +151,7 @@ fn query(dice: &mut Dice, view: &Spec, stronger: &[String]) -> Spec {
         predicates.push(format!("{}.b = t3.b", tables[0]));
     }
     // Mostly about columns that the view has.
-    let known = |dice: &mut Dice| columns.is_empty() || dice.chance(15);
+    let known = |dice: &mut Dice| columns.is_empty() || dice.chance(8);
     for _ in 0..dice.below(3) {
         let (weak, _) = predicate(dice, &tables);
         let has = columns.iter().any(|c| c.len() < 7 && weak.contains(c.as_str()));
@@ -174,7 +174,7 @@ fn query(dice: &mut Dice, view: &Spec, stronger: &[String]) -> Spec {
     let keys = many(dice, 0, 3, expr);
     let known: Vec<String> =
         view.outputs.iter().filter(|o| o.contains('(') && !columns.contains(o)).cloned().collect();
-    let one = |dice: &mut Dice| match (known.is_empty() || dice.chance(20), columns.is_empty()) {
+    let one = |dice: &mut Dice| match (known.is_empty() || dice.chance(12), columns.is_empty()) {
         (true, true) => aggregate(dice, &tables),
         (true, false) if dice.chance(50) => format!("count(DISTINCT {})", dice.one(&columns)),
         (true, false) => aggregate(dice, &tables),
