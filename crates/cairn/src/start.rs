@@ -1,6 +1,6 @@
 //! `cairn start`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cairn_env::{Env, files};
 use cairn_server::{Limits, StartOptions};
@@ -70,7 +70,7 @@ fn machine_memory_bytes() -> Option<usize> {
     line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kib| kib * 1024)
 }
 
-fn read_text(path: &PathBuf) -> Result<String> {
+fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(files::read(path)?)
         .map_err(|_| Error::parse(format!("{} is no PEM file", path.display())))
 }

@@ -12,6 +12,8 @@
 //!
 //! **Deliberately absent**: sessions, statements other than queries, and writing to tables.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
 mod constant;
 mod engine;
 mod error;

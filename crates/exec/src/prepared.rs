@@ -181,8 +181,11 @@ mod tests {
 
     use super::*;
 
-    fn manifest(segments: &[(u64, u64, Option<(i128, i128)>)]) -> Manifest {
-        let segment = |(at, (rows, nulls, bounds)): (usize, &(u64, u64, Option<(i128, i128)>))| Segment {
+    /// Rows, NULLs and bounds of a segment.
+    type Sketch = (u64, u64, Option<(i128, i128)>);
+
+    fn manifest(segments: &[Sketch]) -> Manifest {
+        let segment = |(at, (rows, nulls, bounds)): (usize, &Sketch)| Segment {
             file: format!("{at}.parquet"),
             kind: SegmentKind::Parquet,
             rows: *rows,
@@ -207,7 +210,7 @@ mod tests {
         Arc::new(Schema::new(vec![Field::new("k", DataType::Int32, true)]))
     }
 
-    fn check(segments: &[(u64, u64, Option<(i128, i128)>)], expected: &str) {
+    fn check(segments: &[Sketch], expected: &str) {
         let prepared = PreparedManifest::new(&manifest(segments), &schema());
         let column = &prepared.statistics.column_statistics[0];
         let shown = format!(

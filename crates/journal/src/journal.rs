@@ -80,7 +80,7 @@ impl<S: State> Journal<S> {
     /// `NotFound` when there is none or a file of it is missing, `Conflict` when another process has it open,
     /// `Corrupt` when a file is damaged, `Unsupported` for a command this Cairn does not know. Nothing is changed then.
     pub async fn open(data_dir: &Path, env: Env, options: Options) -> Result<Self> {
-        Self::open_on(data_dir, env, options, |layout| LogFile::backend(layout)).await
+        Self::open_on(data_dir, env, options, LogFile::backend).await
     }
 
     /// [`Journal::open`] with the log file behind a backend of the caller's making.

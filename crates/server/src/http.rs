@@ -217,7 +217,7 @@ fn gauges(node: &Node) -> Vec<Gauge> {
         gauge("cairn_epoch", "Incarnation of the cluster", catalog.cluster().epoch),
         gauge("cairn_sessions", "Open sessions", node.sessions.list().len() as u64),
         gauge("cairn_query_memory_bytes", "Memory reserved by queries", node.engine.memory_bytes() as u64),
-        gauge("cairn_cache_bytes", "Segment bytes in memory", blocks.bytes as u64),
+        gauge("cairn_cache_bytes", "Segment bytes in memory", blocks.bytes),
         gauge("cairn_process_resident_bytes", "Resident memory of the process", rss_bytes),
         gauge(
             "cairn_tables",

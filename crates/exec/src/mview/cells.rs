@@ -296,9 +296,8 @@ mod tests {
     fn rows(predicate: &Expr) -> Vec<Vec<Literal>> {
         let values: Vec<Option<i32>> = std::iter::once(None).chain((0..7).map(Some)).collect();
         let pairs: Vec<_> = values.iter().flat_map(|a| values.iter().map(move |b| (*a, *b))).collect();
-        let column = |one: fn(&(Option<i32>, Option<i32>)) -> Option<i32>| -> Int32Array {
-            pairs.iter().map(one).collect()
-        };
+        type Pair = (Option<i32>, Option<i32>);
+        let column = |one: fn(&Pair) -> Option<i32>| -> Int32Array { pairs.iter().map(one).collect() };
         let fields = ["a", "b"].map(|name| Field::new(name, DataType::Int32, true));
         let schema = Arc::new(Schema::new(fields.to_vec()));
         let columns = vec![Arc::new(column(|p| p.0)) as _, Arc::new(column(|p| p.1)) as _];

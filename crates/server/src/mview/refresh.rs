@@ -142,11 +142,8 @@ async fn wait(node: &Arc<Node>, run: TaskRunId) -> Result<()> {
         match found.map(|run| run.state) {
             None | Some(RunState::Success | RunState::Skipped) => return Ok(()),
             Some(RunState::Failed) => return Err(failure(found)),
-            Some(RunState::Merged) => match other_open_run(&catalog, run) {
-                None => return Ok(()),
-                Some(_) => {}
-            },
-            Some(RunState::Pending | RunState::Running) => {}
+            Some(RunState::Merged) if other_open_run(&catalog, run).is_none() => return Ok(()),
+            Some(RunState::Merged | RunState::Pending | RunState::Running) => {}
         }
         tokio::select! {
             () = ended => {}

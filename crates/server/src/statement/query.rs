@@ -32,6 +32,10 @@ pub struct Prepared {
 pub async fn plan(session: &Session, query: &Query, hints: &[Hint]) -> Result<Prepared> {
     let (catalog, hold) = session.node.sessions.hold_newest(session.node.meta.as_ref());
     let (context, timeout_seconds) = session.context(&catalog, hints)?;
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a deadline for tokio's timers, which its paused clock rules too"
+    )]
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_seconds);
     let planning = session.node.engine.plan(Arc::new(context), query);
     let planned =

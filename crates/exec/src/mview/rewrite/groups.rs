@@ -44,7 +44,7 @@ impl Groups<'_> {
     pub(crate) fn answer(&self) -> Result<LogicalPlan, String> {
         let parts =
             Parts { keys: self.once(&self.grouping.keys), aggregates: self.once(&self.grouping.aggregates) };
-        let Some(view) = &self.candidate.definition.block.grouping else { return self.from_rows(&parts) };
+        let Some(view) = &self.candidate.definition.block.grouping else { return self.by_rows(&parts) };
         if self.cover.mapping.len() != self.wanted.block.leaves.len() {
             return Err("it groups before a join of the query".to_owned());
         }
@@ -53,11 +53,11 @@ impl Groups<'_> {
             return Err("it has one group, the query groups by keys".to_owned());
         }
         if self.is_exact(view)
-            && let Some(plan) = self.from_groups(&parts)?
+            && let Some(plan) = self.by_groups(&parts)?
         {
             return Ok(plan);
         }
-        self.from_finer_groups(&parts)
+        self.by_finer_groups(&parts)
     }
 
     fn once(&self, exprs: &[Expr]) -> Vec<(Expr, Expr)> {
@@ -88,7 +88,7 @@ impl Groups<'_> {
     }
 
     /// From a view that does not group: its rows are grouped.
-    fn from_rows(&self, parts: &Parts) -> Result<LogicalPlan, String> {
+    fn by_rows(&self, parts: &Parts) -> Result<LogicalPlan, String> {
         // What aggregates take is a column of the rows; literals stay where they are.
         let mut inputs: Vec<(Expr, Expr)> = parts.keys.clone();
         let keys = inputs.len();
@@ -183,7 +183,7 @@ impl Groups<'_> {
     }
 
     /// From a view whose rows are the query's groups; `None` when it lacks an aggregate.
-    fn from_groups(&self, parts: &Parts) -> Result<Option<LogicalPlan>, String> {
+    fn by_groups(&self, parts: &Parts) -> Result<Option<LogicalPlan>, String> {
         let definition = &self.candidate.definition;
         let mut handles = self.cover.handles().clone();
         for (at, output) in definition.block.outputs.iter().enumerate() {
@@ -232,7 +232,7 @@ impl Groups<'_> {
     }
 
     /// From a view that groups by more keys: its groups are merged.
-    fn from_finer_groups(&self, parts: &Parts) -> Result<LogicalPlan, String> {
+    fn by_finer_groups(&self, parts: &Parts) -> Result<LogicalPlan, String> {
         let mut merge = Merge { groups: self, partials: Vec::new(), calls: Vec::new() };
         let mut results = Vec::new();
         for (expr, canonical) in &parts.aggregates {
