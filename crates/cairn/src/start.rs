@@ -1,6 +1,6 @@
 //! `cairn start`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cairn_env::{Env, files};
 use cairn_server::{Limits, StartOptions};
