@@ -57,7 +57,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// `packet_bytes_max` bounds what the client may send until [`Input::set_bytes_max`].
+    /// `packet_bytes_max` bounds what the client may send until [`Input::trust`].
     pub(crate) fn new(io: Box<dyn Io>, packet_bytes_max: usize, write_timeout: Duration) -> Self {
         let (read, write) = tokio::io::split(io);
         let assembler = Assembler::new(packet_bytes_max);
