@@ -1,5 +1,6 @@
 //! One client's session: its variables, its prepared statements, and the running of statements.
 
+mod hints;
 pub mod variables;
 
 use std::collections::HashMap;

@@ -8,6 +8,8 @@ use cairn_exec::names::SessionFacts;
 use cairn_types::{Error, Result};
 use sqlparser::ast::Value;
 
+use super::hints::HINTS;
+
 /// How a variable's text is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -15,6 +17,8 @@ enum Kind {
     Number,
     Switch,
     OneOf(&'static [&'static str]),
+    /// A switch of StarRocks that Cairn has only in this position: the other one is refused.
+    Always(bool),
     /// Cannot be set.
     Fixed,
 }
@@ -34,7 +38,11 @@ const VARIABLES: &[(&str, Kind, &str)] = &[
     ("collation_server", Kind::Text, "utf8mb4_general_ci"),
     ("default_storage_engine", Kind::Fixed, "OLAP"),
     ("default_tmp_storage_engine", Kind::Fixed, "OLAP"),
+    // A row that does not fit ends an INSERT; it is never left out.
+    ("enable_insert_strict", Kind::Always(true), "1"),
     ("enable_materialized_view_rewrite", Kind::Switch, "1"),
+    // Whether a view that is stale in part answers together with its tables.
+    ("enable_materialized_view_union_rewrite", Kind::Switch, "1"),
     ("have_query_cache", Kind::Fixed, "NO"),
     ("have_ssl", Kind::Fixed, "YES"),
     ("init_connect", Kind::Fixed, ""),
@@ -46,6 +54,8 @@ const VARIABLES: &[(&str, Kind, &str)] = &[
     // Whether queries are answered from materialized views: `default` where it reads less, `force` wherever it can be.
     ("materialized_view_rewrite_mode", Kind::OneOf(&["default", "disable", "force"]), "default"),
     ("max_allowed_packet", Kind::Number, "33554432"),
+    // Views over views that a rewritten query goes through.
+    ("nested_mv_rewrite_max_level", Kind::Number, "3"),
     ("net_buffer_length", Kind::Number, "16384"),
     ("net_read_timeout", Kind::Number, "60"),
     ("net_write_timeout", Kind::Number, "60"),
@@ -94,10 +104,10 @@ impl Variables {
     /// The value that counts, as text; `None` for an unknown variable.
     #[must_use]
     pub fn get(&self, catalog: &Catalog, name: &str) -> Option<String> {
-        let (_, _, default) = VARIABLES.iter().find(|(n, ..)| *n == name)?;
+        let (_, default) = known(name)?;
         let value =
             self.set.get(name).cloned().or_else(|| catalog.setting(&global_key(name)).map(str::to_owned));
-        Some(value.unwrap_or_else(|| (*default).to_owned()))
+        Some(value.unwrap_or_else(|| default.to_owned()))
     }
 
     /// The value of a number.
@@ -139,27 +149,39 @@ impl Variables {
     pub fn list(&self, catalog: &Catalog, global: bool) -> Vec<(&'static str, String)> {
         let nothing_set = Self::default();
         let from = if global { &nothing_set } else { self };
-        VARIABLES
-            .iter()
-            .map(|(name, kind, _)| (*name, shown(*kind, from.get(catalog, name).unwrap_or_default())))
-            .collect()
+        let names = VARIABLES.iter().map(|(name, ..)| *name).chain(HINTS.iter().map(|(name, _)| *name));
+        let value = |name: &'static str| {
+            let (kind, _) = known(name)?;
+            Some((name, shown(kind, from.get(catalog, name)?)))
+        };
+        let mut all: Vec<_> = names.filter_map(value).collect();
+        all.sort_unstable();
+        all
     }
 }
 
 /// `SHOW VARIABLES` has ON and OFF where `SELECT @@x` has 1 and 0.
 fn shown(kind: Kind, value: String) -> String {
     match (kind, value.as_str()) {
-        (Kind::Switch, "1") => "ON".to_owned(),
-        (Kind::Switch, "0") => "OFF".to_owned(),
+        (Kind::Switch | Kind::Always(_), "1") => "ON".to_owned(),
+        (Kind::Switch | Kind::Always(_), "0") => "OFF".to_owned(),
         _ => value,
     }
 }
 
+/// The kind and the first value of the variable `name`.
+fn known(name: &str) -> Option<(Kind, &'static str)> {
+    if let Ok(at) = VARIABLES.binary_search_by_key(&name, |(name, ..)| name) {
+        return VARIABLES.get(at).map(|(_, kind, default)| (*kind, *default));
+    }
+    let at = HINTS.binary_search_by_key(&name, |(name, _)| name).ok()?;
+    HINTS.get(at).map(|(_, default)| (Kind::Text, *default))
+}
+
 fn check_known(name: &str) -> Result<Kind> {
-    let found = VARIABLES.iter().find(|(n, ..)| *n == name);
-    found
-        .map(|(_, kind, _)| *kind)
-        .ok_or_else(|| Error::analysis(format!("Unknown system variable '{name}'")))
+    let (kind, _) =
+        known(name).ok_or_else(|| Error::analysis(format!("Unknown system variable '{name}'")))?;
+    Ok(kind)
 }
 
 /// Checks a value and brings it into the form in which it is kept.
@@ -182,11 +204,23 @@ pub fn check(name: &str, value: &str) -> Result<String> {
             Ok(number) => Ok(number.to_string()),
             Err(_) => bad("a number"),
         },
-        Kind::Switch => match value.trim().to_ascii_lowercase().as_str() {
-            "1" | "on" | "true" => Ok("1".to_owned()),
-            "0" | "off" | "false" => Ok("0".to_owned()),
-            _ => bad("ON or OFF"),
+        Kind::Switch => match switch(value) {
+            Some(on) => Ok(u8::from(on).to_string()),
+            None => bad("ON or OFF"),
         },
+        Kind::Always(always) => match switch(value) {
+            Some(on) if on == always => Ok(u8::from(on).to_string()),
+            Some(_) => Err(Error::unsupported(format!("Variable '{name}' = {value} is not supported"))),
+            None => bad("ON or OFF"),
+        },
+    }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "on" | "true" => Some(true),
+        "0" | "off" | "false" => Some(false),
+        _ => None,
     }
 }
 
@@ -223,9 +257,10 @@ impl Variables {
         if let Some(user) = name.strip_prefix('@') {
             return self.user.get(user).cloned();
         }
-        let (_, kind, _) = VARIABLES.iter().find(|(known, ..)| *known == name)?;
+        let (kind, _) = known(name)?;
         let text = self.get(catalog, name)?;
-        let is_number = matches!(kind, Kind::Number | Kind::Switch) || text.parse::<u64>().is_ok();
+        let is_number =
+            matches!(kind, Kind::Number | Kind::Switch | Kind::Always(_)) || text.parse::<u64>().is_ok();
         Some(if is_number { Value::Number(text, false) } else { Value::SingleQuotedString(text) })
     }
 }
@@ -237,6 +272,9 @@ mod tests {
     #[test]
     fn names_are_sorted() {
         assert!(VARIABLES.is_sorted_by_key(|(name, ..)| *name));
+        assert!(HINTS.is_sorted_by_key(|(name, _)| *name));
+        let both = HINTS.iter().find(|(name, _)| VARIABLES.iter().any(|(known, ..)| known == name));
+        assert_eq!(both, None);
     }
 
     #[test]
@@ -246,5 +284,8 @@ mod tests {
         assert!(check("version", "9").unwrap_err().message().contains("read only"));
         assert!(check("nonsense", "1").unwrap_err().message().contains("Unknown system variable"));
         assert!(check("query_timeout", "-3").is_err());
+        assert_eq!(check("enable_insert_strict", "true").unwrap(), "1");
+        assert!(check("enable_insert_strict", "false").unwrap_err().message().contains("not supported"));
+        assert_eq!(check("new_planner_agg_stage", "2").unwrap(), "2");
     }
 }
