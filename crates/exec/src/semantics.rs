@@ -10,12 +10,14 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
 use sqlparser::ast::BinaryOperator;
 
-/// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text in arithmetic is a DOUBLE.
+/// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
+/// are DOUBLE; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`.
 #[derive(Debug)]
 pub(crate) struct Arithmetic;
 
 impl ExprPlanner for Arithmetic {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let expr = with_numbers(expr, schema)?;
         let op = match expr.op {
             BinaryOperator::Plus => Operator::Plus,
             BinaryOperator::Minus => Operator::Minus,
@@ -29,16 +31,16 @@ impl ExprPlanner for Arithmetic {
         if !is_number(&types.0) || !is_number(&types.1) {
             return Ok(PlannerResult::Original(expr));
         }
-        let is_text = types.0.is_string() || types.1.is_string();
+        let is_double = |ty: &DataType| ty.is_string() || *ty == DataType::Float32;
         let divides = matches!(op, Operator::Divide | Operator::Modulo);
-        if !is_text && !divides {
+        if !is_double(&types.0) && !is_double(&types.1) && !divides {
             return Ok(PlannerResult::Original(expr));
         }
         let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
         let both_integers = types.0.is_integer() && types.1.is_integer();
         let as_double = |side: Expr, ty: &DataType| {
             let fractions = both_integers && op == Operator::Divide && !as_integer;
-            if ty.is_string() || fractions { cast(side, DataType::Float64) } else { side }
+            if is_double(ty) || fractions { cast(side, DataType::Float64) } else { side }
         };
         let (left, mut right) = (as_double(expr.left, &types.0), as_double(expr.right, &types.1));
         if divides && !is_nonzero_literal(&right) {
@@ -47,6 +49,24 @@ impl ExprPlanner for Arithmetic {
         let computed = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
         Ok(PlannerResult::Planned(if as_integer { cast(computed, DataType::Int64) } else { computed }))
     }
+}
+
+/// A BOOLEAN that is compared or computed with a number, as a number.
+fn with_numbers(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    use BinaryOperator::{
+        Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, MyIntegerDivide, NotEq, Plus,
+    };
+    let compares = matches!(expr.op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
+    if !compares && !matches!(expr.op, Plus | Minus | Multiply | Divide | Modulo | MyIntegerDivide) {
+        return Ok(expr);
+    }
+    let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+    match (&left, &right) {
+        (DataType::Boolean, other) if other.is_numeric() => expr.left = cast(expr.left, DataType::Int8),
+        (other, DataType::Boolean) if other.is_numeric() => expr.right = cast(expr.right, DataType::Int8),
+        _ => {}
+    }
+    Ok(expr)
 }
 
 fn is_nonzero_literal(expr: &Expr) -> bool {
