@@ -331,14 +331,18 @@ impl Catalog {
     pub(crate) fn swap_tables(&mut self, now: Stamp, left: TableId, right: TableId) -> Outcome {
         let (mut left, _) = self.live_olap(left)?;
         let (mut right, _) = self.live_olap(right)?;
+        if left.id == right.id {
+            return Err(Error::analysis(format!("New name conflicts with rollup index name: {}", left.name)));
+        }
         if left.db != right.db {
             return Err(Error::analysis("SWAP WITH needs two tables of one database"));
         }
         if left.mview().is_some() != right.mview().is_some() {
-            return Err(Error::analysis("SWAP WITH needs two tables or two materialized views"));
+            return Err(Error::analysis("Materialized view can only SWAP WITH materialized view"));
         }
         std::mem::swap(&mut left.name, &mut right.name);
-        for table in [left, right] {
+        // A view that reads both names the one that was swapped in, as StarRocks does.
+        for table in [right, left] {
             let id = table.id;
             self.names.tables.insert((table.db, table.name.clone()), id);
             self.put_table(table);

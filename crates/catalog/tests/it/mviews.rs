@@ -223,7 +223,7 @@ fn a_view_that_is_a_base_counts_as_one() {
     story.c.ok(Command::SwapTables { left: story.mview, right: twin });
     assert_eq!(story.c.inactive(story.above), (Some(Base), "base-table swapped: mv"));
     let mixed = Command::SwapTables { left: story.mview, right: story.table };
-    assert!(story.c.refused(mixed).contains("two tables or two materialized views"));
+    assert!(story.c.refused(mixed).contains("only SWAP WITH materialized view"));
 }
 
 #[test]
