@@ -30,7 +30,7 @@ const TABLE: &[Row] = &[
     row("storage", 2, &["types", "codec", "env", "objects", "catalog", "ingest"]),
     row("snapshot", 2, &["types", "codec", "env", "objects", "catalog", "storage"]),
     row("sql", 3, &["types", "catalog"]),
-    row("mview", 3, &["types", "catalog"]),
+    row("mview", 3, &["types", "catalog", "sql"]),
     row("exec", 3, &["types", "env", "objects", "catalog", "ingest", "storage", "sql", "mview"]),
     row("mysql", 4, &["types", "env"]),
     row("http", 4, &["types", "env", "ingest"]),

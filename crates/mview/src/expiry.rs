@@ -5,9 +5,10 @@ use cairn_types::{Error, Literal, Result};
 
 use crate::plan::Planned;
 use crate::properties;
+use crate::retention::Retention;
 use crate::time::{BEFORE_ALL, DAY, micros};
 
-/// Takes away the cells that `partition_ttl` and `partition_ttl_number` let go.
+/// Takes away the cells that `partition_ttl`, `partition_ttl_number` and `partition_retention_condition` let go.
 pub(crate) fn drop_expired(table: &Table, cells: &mut Vec<Planned<'_>>, now_ms: u64) -> Result<()> {
     let Some(olap) = table.olap() else { return Ok(()) };
     if let Some(oldest) = properties::oldest_kept(&olap.properties, now_ms)? {
@@ -17,6 +18,9 @@ pub(crate) fn drop_expired(table: &Table, cells: &mut Vec<Planned<'_>>, now_ms: 
         }
         let mut old = old.into_iter();
         cells.retain(|_| old.next() != Some(true));
+    }
+    if let Some(retention) = Retention::of(&olap.properties, &olap.schema, &olap.partitioning, now_ms)? {
+        cells.retain(|cell| retention.keeps(&cell.bounds));
     }
     keep_newest(cells, properties::limit(&olap.properties, "partition_ttl_number")?, now_ms)
 }

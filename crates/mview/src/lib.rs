@@ -14,7 +14,8 @@
 //!   `mv_rewrite_staleness_second`.
 //! - No step is quadratic in partitions; nothing is formatted unless there is a reason to show.
 //!
-//! **Deliberately absent**: SQL (whether a query can be merged or answered is not known here), and the state of runs.
+//! **Deliberately absent**: queries (whether one can be merged or answered is not known here; the only SQL is that of
+//! [`retention`]), and the state of runs.
 
 mod batches;
 mod bound;
@@ -33,6 +34,7 @@ mod plan;
 mod properties;
 mod ranges;
 mod reason;
+pub mod retention;
 pub mod schedule;
 pub mod select;
 mod signature;

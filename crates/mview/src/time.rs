@@ -13,7 +13,7 @@ pub(crate) const BEFORE_ALL: i64 = i64::MIN;
 pub(crate) const BEFORE_ALL_DATE: Literal = Literal::Date(i32::MIN);
 
 /// `DATE_TRUNC` or `TIME_SLICE` by this many units.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Slicer {
     pub unit: TimeUnit,
     pub step: u32,

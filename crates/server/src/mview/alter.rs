@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::{Catalog, Command, InactiveCause, Reply, RunState, Table, TaskOf};
-use cairn_sql::ast::{AlterMaterializedView, AlterMaterializedViewOp, DropMaterializedView};
+use cairn_catalog::{Catalog, Command, InactiveCause, Mview, Reply, RunState, Table, TaskOf};
+use cairn_mview::retention::Retention;
+use cairn_sql::ast::{AlterMaterializedView, AlterMaterializedViewOp, DropMaterializedView, Property};
 use cairn_types::{Error, ErrorKind, Result};
 
 use super::{active, create, find, properties};
@@ -45,10 +46,11 @@ pub async fn alter(session: &Session, statement: &AlterMaterializedView) -> Resu
         }
         AlterMaterializedViewOp::SwapWith(other) => {
             let other = catalog.table_named(table.db, other).ok_or_else(|| Error::unknown_table(other))?;
-            super::of(other)?;
             Command::SwapTables { left: id, right: other.id }
         }
-        AlterMaterializedViewOp::SetProperties(list) => set_properties(table, list)?,
+        AlterMaterializedViewOp::SetProperties(list) => {
+            set_properties(table, mview, list, node.env.now_ms())?
+        }
         AlterMaterializedViewOp::OrderBy(_) => {
             return Err(Error::unsupported(
                 "ALTER MATERIALIZED VIEW … ORDER BY is not supported: create a view with that order and SWAP WITH it",
@@ -61,8 +63,9 @@ pub async fn alter(session: &Session, statement: &AlterMaterializedView) -> Resu
     Ok(Answer::done())
 }
 
-fn set_properties(table: &Table, list: &[cairn_sql::ast::Property]) -> Result<Command> {
+fn set_properties(table: &Table, mview: &Mview, list: &[Property], now_ms: u64) -> Result<Command> {
     let properties = properties::check(list)?;
+    Retention::of(&properties, &mview.table.schema, &mview.table.partitioning, now_ms)?;
     if properties.contains_key("storage_volume") {
         return Err(Error::unsupported("\"storage_volume\" of a materialized view cannot be changed"));
     }
@@ -136,5 +139,5 @@ pub(super) fn is_live_and_active(catalog: &Catalog, id: cairn_types::TableId) ->
     let live = catalog.table(id).filter(|table| {
         table.dropped.is_none() && catalog.database(table.db).is_some_and(|db| db.dropped.is_none())
     });
-    live.and_then(|table| table.mview()).is_some_and(cairn_catalog::Mview::is_active)
+    live.and_then(|table| table.mview()).is_some_and(Mview::is_active)
 }

@@ -6,6 +6,7 @@ use cairn_catalog::{
     Catalog, Command, MviewSpec, Partitioning, RefreshScheme, RefreshTrigger, Reply, RunTrigger, TableSpec,
 };
 use cairn_exec::mview::Analysis;
+use cairn_mview::retention::Retention;
 use cairn_sql::ast::{
     self, ColumnDef, CreateMaterializedView, RefreshMoment, Schedule, TableClauses, ViewColumn,
 };
@@ -42,19 +43,22 @@ pub async fn create(session: &Session, statement: &CreateMaterializedView) -> Re
         return Ok(Answer::done());
     }
     let analysis = analyze_query(session, &catalog, statement).await?;
-    let mut spec = specification(&catalog, db, name, statement, &analysis)?;
+    let mut spec = specification(db, name, statement, &analysis)?;
     if let Some(volume) = spec.properties.get("storage_volume") {
         let found = catalog.volume_named(volume);
         spec.volume =
             Some(found.ok_or_else(|| Error::analysis(format!("Unknown storage volume: {volume}")))?.id);
     }
+    Retention::of(&spec.properties, &spec.schema, &spec.partitioning, session.node.env.now_ms())?;
     let refresh = scheme(session, &catalog, statement.clauses.refresh.as_ref())?;
     let immediate = refresh.immediate;
     let definition = analysis.definition(1);
     let creator = session.user.clone();
     let spec = MviewSpec { table: spec, definition, refresh, creator };
     let reply = session.node.propose(Command::CreateMview(Box::new(spec))).await?;
-    if let (Reply::Table(id), true) = (reply, immediate) {
+    if let (Reply::Table(id), true) = (reply, immediate)
+        && !refresh::has_open_run(&session.node.catalog(), id)
+    {
         refresh::submit_automatic(&session.node, id, RunTrigger::None).await?;
     }
     session.node.mviews.wake();
@@ -76,7 +80,6 @@ async fn analyze_query(
 }
 
 fn specification(
-    catalog: &Catalog,
     db: cairn_types::DbId,
     name: &str,
     statement: &CreateMaterializedView,
@@ -108,7 +111,6 @@ fn specification(
     }
     spec.partitioning = analysis.partitioning.clone();
     spec.properties = properties;
-    debug_assert!(catalog.database(db).is_some());
     Ok(spec)
 }
 

@@ -27,11 +27,15 @@ const PROPERTIES: &[(&str, Kind)] = &[
     ("mv_rewrite_staleness_second", Kind::Seconds),
     ("partition_refresh_number", Kind::Limit),
     ("partition_refresh_strategy", Kind::OneOf(&["strict", "adaptive", "force"])),
+    ("partition_retention_condition", Kind::Text),
     ("partition_ttl", Kind::Text),
     ("partition_ttl_number", Kind::Limit),
     ("query_rewrite_consistency", Kind::OneOf(&["disable", "checked", "loose", "nocheck", "force_mv"])),
     ("refresh_mode", Kind::OneOf(&["auto", "full", "incremental", "pct"])),
-    ("transparent_mv_rewrite_mode", Kind::OneOf(&["false"])),
+    (
+        "transparent_mv_rewrite_mode",
+        Kind::OneOf(&["false", "true", "transparent_or_error", "transparent_or_default"]),
+    ),
 ];
 
 /// Properties that change nothing here, as those of tables: hints for other planners, and places that the storage
