@@ -54,8 +54,15 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
         return Err(Error::analysis("its bases are partitioned in another way than when it was made"));
     }
     let mut found = found.definition(definition.binding);
+    if let Some(base) = found.bases.iter().find(|base| is_inactive(catalog, base.id)) {
+        return Err(Error::analysis(format!("its base materialized view {} is inactive", base.name)));
+    }
     definition.partition_by.clone_into(&mut found.partition_by);
     Ok(found)
+}
+
+fn is_inactive(catalog: &Catalog, id: TableId) -> bool {
+    catalog.table(id).and_then(|table| table.mview()).is_some_and(|mview| !mview.is_active())
 }
 
 /// The expressions of a `PARTITION BY` clause.

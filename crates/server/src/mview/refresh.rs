@@ -92,6 +92,11 @@ pub(super) fn range(partitions: &RefreshPartitions) -> Result<RefreshRange> {
     })
 }
 
+/// Whether a run of `mview` waits or runs: the scheduler may have been faster.
+pub(super) fn has_open_run(catalog: &Catalog, mview: TableId) -> bool {
+    catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview) && run.state.is_open())
+}
+
 /// Records a run of `mview` that starts by itself.
 ///
 /// # Errors

@@ -16,16 +16,18 @@ use crate::settings;
 /// Carries out `run`, and records its end. One that is taken up again after a crash goes on behind its last commit.
 pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) {
     let mut extra = Extra::of(&run, node.env.now_ms());
-    let outcome = match advance(&node, &run, 0, String::new()).await {
-        Err(error) => Err(error),
-        Ok(()) => match run.task {
+    let work = async {
+        match run.task {
             TaskOf::Task(_) => tokio::select! {
                 () = cancel.cancelled() => Err(refresh::cancelled()),
                 done = task_run::execute(&node, &run) => done.map(|()| RunState::Success),
             },
             TaskOf::Mview(id) => attempt(&node, &run, id, &cancel, &mut extra).await,
-        },
+        }
     };
+    // That it runs stands in the journal before whatever it commits, but nothing waits for that.
+    let (started, outcome) = tokio::join!(advance(&node, &run, 0, String::new()), work);
+    let outcome = started.and(outcome);
     if let Err(error) = &outcome {
         tracing::warn!(task = %run.task_name, %error, "a task run failed");
     }

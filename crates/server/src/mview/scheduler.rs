@@ -167,6 +167,12 @@ impl Scheduler {
         {
             return Ok(());
         }
+        // Its first run may just have been submitted by the statement that made it.
+        if catalog.table(mview).and_then(|t| t.mview()).is_some_and(|m| m.freshness.is_empty())
+            && refresh::has_open_run(&node.catalog(), mview)
+        {
+            return Ok(());
+        }
         refresh::submit_automatic(node, mview, trigger).await.map(|_| ())
     }
 
