@@ -155,22 +155,38 @@ impl Engine {
         }
     }
 
-    /// Plans `query`.
+    /// Plans `query`, answered from materialized views where the context allows it.
     ///
     /// # Errors
     /// What is unknown, ambiguous, of the wrong type or not supported.
     pub async fn plan(&self, context: Arc<QueryContext>, query: &Query) -> Result<Planned> {
+        let names = Names { transparent: context.mviews.source.is_some(), ..Names::of(&context) };
+        let planned = self.plan_with(names, query).await?;
+        let (plan, mview_notes) =
+            rewrite::apply(self, &planned.state, &planned.context, planned.plan).await?;
+        Ok(Planned { plan, mview_notes, ..planned })
+    }
+
+    /// Plans `query` over exactly the tables that it names.
+    pub(crate) async fn plan_as_written(
+        &self,
+        context: &Arc<QueryContext>,
+        query: &Query,
+    ) -> Result<Planned> {
+        self.plan_with(Names::of(context), query).await
+    }
+
+    async fn plan_with(&self, names: Names, query: &Query) -> Result<Planned> {
+        let context = Arc::clone(&names.context);
         let header = Header::of(query);
         let mut query = query.clone();
         names::normalize(&mut query, context.facts.as_ref())?;
         files::register(&context, &mut query).await?;
-        let state =
-            self.state(&context, Names { context: Arc::clone(&context), depth: 0 }, &context.database);
+        let state = self.state(&context, names, &context.database);
         let plan = plan_query(&state, query).await?;
-        // Names are taken before: a materialized view has names of its own.
+        // Names are taken now: a materialized view that answers has names of its own.
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
-        let (plan, mview_notes) = rewrite::apply(self, &state, &context, plan).await?;
-        Ok(Planned { names: header.apply(planned), plan, state, context, mview_notes })
+        Ok(Planned { names: header.apply(planned), plan, state, context, mview_notes: Vec::new() })
     }
 
     /// Plans the query of a materialized view in its own database, over the catalog of `context`.
@@ -182,7 +198,7 @@ impl Engine {
     ) -> Result<(LogicalPlan, SessionState)> {
         let mut query = cairn_sql::parse_query(query)?;
         names::normalize(&mut query, context.facts.as_ref())?;
-        let state = self.state(context, Names { context: Arc::clone(context), depth: 0 }, default_db);
+        let state = self.state(context, Names::of(context), default_db);
         let plan = plan_query(&state, query).await?;
         Ok((plan, state))
     }

@@ -43,13 +43,26 @@ pub async fn explain(planned: &Planned, detail: Detail) -> Result<Vec<String>> {
     // A scan that nothing is left of is not in the plan any more.
     for info in planned.scans().iter().filter(|info| !shown.iter().any(|s| Arc::ptr_eq(s, info))) {
         lines.push("EMPTYSET".to_owned());
-        lines.extend(info.to_string().lines().map(|line| format!("   {line}")));
+        if !info.is_mview || info.partitions.0 > 0 || detail == Detail::Verbose {
+            lines.extend(info.to_string().lines().map(|line| format!("   {line}")));
+        }
     }
-    if !planned.mview_notes().is_empty() {
-        lines.push(String::new());
-        lines.extend(planned.mview_notes().iter().cloned());
-    }
+    lines.extend(notes(planned.mview_notes(), detail));
     Ok(lines)
+}
+
+/// What is said of the views that were not used. A plain plan does not name them, nor those of which no partition is read:
+/// whoever looks for a view's name in it wants to know whether it is read.
+fn notes(unused: &[String], detail: Detail) -> Vec<String> {
+    match (unused, detail) {
+        ([], _) => Vec::new(),
+        (notes, Detail::Verbose) => std::iter::once(String::new()).chain(notes.iter().cloned()).collect(),
+        ([_], _) => vec![String::new(), "1 materialized view not used: EXPLAIN VERBOSE says why".to_owned()],
+        (many, _) => {
+            let count = many.len();
+            vec![String::new(), format!("{count} materialized views not used: EXPLAIN VERBOSE says why")]
+        }
+    }
 }
 
 /// Runs `planned` and returns its plan with what each operator did.

@@ -13,7 +13,7 @@ use datafusion::error::DataFusionError;
 
 use crate::engine::QueryContext;
 use crate::error::to_datafusion;
-use crate::mview::Bound;
+use crate::mview::{Bound, transparent};
 use crate::table::TabletTable;
 
 /// StarRocks' name for the catalog of its own tables.
@@ -46,6 +46,8 @@ pub(crate) struct Names {
     pub(crate) context: Arc<QueryContext>,
     /// How many views we are inside of.
     pub(crate) depth: usize,
+    /// Whether an MV that wants it gives the rows of its query instead of its own.
+    pub(crate) transparent: bool,
 }
 
 impl fmt::Debug for Names {
@@ -106,6 +108,11 @@ impl SchemaProvider for InDatabase {
 }
 
 impl Names {
+    /// Names mean what the catalog has under them.
+    pub(crate) fn of(context: &Arc<QueryContext>) -> Self {
+        Self { context: Arc::clone(context), depth: 0, transparent: false }
+    }
+
     async fn lookup(&self, database: &str, name: &str) -> Result<Arc<dyn TableProvider>> {
         if let Some(table) = self.context.files_table(name) {
             return Ok(table);
@@ -127,6 +134,12 @@ impl Names {
 
     async fn table(&self, table: &Arc<Table>) -> Result<Arc<dyn TableProvider>> {
         let context = &self.context;
+        if let TableKind::Mview(mview) = &table.kind
+            && self.transparent
+            && let Some(plan) = Box::pin(transparent::plan(context, table, mview)).await?
+        {
+            return Ok(Arc::new(ViewTable::new(plan, None)));
+        }
         match &table.kind {
             TableKind::Olap(_) | TableKind::Mview(_) => Ok(Arc::new(TabletTable::new(
                 Arc::clone(&context.catalog),
@@ -142,7 +155,7 @@ impl Names {
                         table.name
                     )));
                 }
-                let inside = Self { context: Arc::clone(context), depth: self.depth + 1 };
+                let inside = Self { depth: self.depth + 1, ..self.clone() };
                 let plan = Box::pin(context.engine.plan_view(inside, view)).await;
                 let plan = plan.map_err(|e| e.context(format!("view '{}'", table.name)))?;
                 Ok(Arc::new(ViewTable::new(plan, None)))

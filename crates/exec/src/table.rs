@@ -37,6 +37,7 @@ const MANIFESTS_AT_ONCE: usize = 16;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ScanInfo {
     pub table: String,
+    pub is_mview: bool,
     pub partitions: (usize, usize),
     pub tablets: (usize, usize),
     pub segments: (usize, usize),
@@ -47,6 +48,9 @@ pub struct ScanInfo {
 impl fmt::Display for ScanInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "TABLE: {}", self.table)?;
+        if self.is_mview {
+            writeln!(f, "MaterializedView: true")?;
+        }
         writeln!(f, "partitions={}/{}", self.partitions.0, self.partitions.1)?;
         writeln!(f, "tabletRatio={}/{}", self.tablets.0, self.tablets.1)?;
         writeln!(f, "segments={}/{}", self.segments.0, self.segments.1)?;
@@ -170,6 +174,7 @@ impl TabletTable {
         }
         let info = ScanInfo {
             table: self.table.name.clone(),
+            is_mview: self.table.mview().is_some(),
             partitions: (manifests.len(), partitions_total),
             tablets,
             segments: (selected.len(), segments_total),

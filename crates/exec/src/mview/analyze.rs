@@ -67,7 +67,7 @@ impl Engine {
         partition_by: &[Expr],
     ) -> Result<Analysis> {
         deterministic::check_query(query, context.facts.as_ref())?;
-        let planned = self.plan(Arc::clone(&context), query).await?;
+        let planned = self.plan_as_written(&context, query).await?;
         let (bases, views) = bases(&context)?;
         let plan = prepare::prepare(&planned.state, planned.plan.clone()).map_err(from_datafusion)?;
         deterministic::check_plan(&plan)?;

@@ -8,6 +8,7 @@ use cairn_types::{Error, Literal, Result};
 use chrono::NaiveDateTime;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, ExprSchemable, lit};
+use datafusion::scalar::ScalarValue;
 
 use super::domain::Domain;
 use super::links::{Step, compose, step};
@@ -86,6 +87,30 @@ impl CellColumn {
         if value.is_null() { Err(bad()) } else { Ok(Edge::Value(value)) }
     }
 
+    /// Its floor as a step from `expr`.
+    pub(crate) fn transform(&self) -> Option<Transform> {
+        self.floor.map(|(unit, step)| Transform::Floor { unit, step })
+    }
+
+    /// Of `domain`, values of `expr`, those that fill whole slices; `None` when it has no slices.
+    pub(crate) fn whole_slices(&self, domain: &Domain) -> Option<Domain> {
+        let (unit, step) = self.floor?;
+        let moved = |value: &ScalarValue, to: &dyn Fn(i64) -> Option<i64>| match value {
+            ScalarValue::Date32(Some(days)) => {
+                let micros = to(i64::from(*days) * MICROS_PER_DAY)?;
+                // Slices of a DATE are whole days.
+                let days = (micros % MICROS_PER_DAY == 0).then_some(micros / MICROS_PER_DAY)?;
+                Some(ScalarValue::Date32(Some(i32::try_from(days).ok()?)))
+            }
+            ScalarValue::TimestampMicrosecond(Some(micros), None) => {
+                Some(ScalarValue::TimestampMicrosecond(Some(to(*micros)?), None))
+            }
+            _ => None,
+        };
+        let floor = |micros: i64| Some(unit.floor(time(micros)?, step).and_utc().timestamp_micros());
+        domain.cut(|value| moved(value, &|micros| ceiling(micros, unit, step)), |value| moved(value, &floor))
+    }
+
     /// The values that belong to a cell with these bounds, where this is the only column.
     pub(crate) fn domain(&self, bounds: &Bounds) -> Result<Domain> {
         let incomparable = || Error::internal("the bounds of a partition cannot be compared");
@@ -159,7 +184,7 @@ impl CellColumn {
 }
 
 enum Edge {
-    Value(datafusion::scalar::ScalarValue),
+    Value(ScalarValue),
     /// Below all values.
     Lowest,
 }

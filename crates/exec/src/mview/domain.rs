@@ -95,6 +95,37 @@ impl Domain {
         }
     }
 
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::none()
+    }
+
+    /// Each interval cut down to what begins at `up` of its lower bound and ends at `down` of its upper bound. `None` when
+    /// a bound cannot be moved: then it is no time, or out of range.
+    pub(crate) fn cut(
+        &self,
+        up: impl Fn(&ScalarValue) -> Option<ScalarValue>,
+        down: impl Fn(&ScalarValue) -> Option<ScalarValue>,
+    ) -> Option<Self> {
+        let mut intervals = Vec::new();
+        for interval in &self.intervals {
+            let lower = match &interval.lower {
+                Bound::Included(value) => Bound::Included(up(value)?),
+                Bound::Unbounded => Bound::Unbounded,
+                Bound::Excluded(_) => return None,
+            };
+            let upper = match &interval.upper {
+                Bound::Excluded(value) => Bound::Excluded(down(value)?),
+                Bound::Unbounded => Bound::Unbounded,
+                Bound::Included(_) => return None,
+            };
+            let cut = Interval { lower, upper };
+            if !cut.is_empty()? {
+                intervals.push(cut);
+            }
+        }
+        Some(Self { null: self.null, intervals })
+    }
+
     pub(crate) fn without_null(self) -> Self {
         Self { null: false, ..self }
     }

@@ -29,6 +29,7 @@ mod tests;
 pub use analyze::Analysis;
 pub(crate) use bound::{Bound, BoundLog};
 pub use refresh::{RefreshCell, RefreshEffect, RefreshPlan, RefreshSource};
+pub(crate) use rewrite::transparent;
 pub use rewrite::{CandidateSpec, CandidateUse, MviewOptions, MviewSource, RewriteMode};
 pub(crate) use scan::Restrictions;
 pub use scan::ScanRestriction;

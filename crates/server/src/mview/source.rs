@@ -10,6 +10,9 @@ use cairn_types::{Result, TableId};
 
 use crate::session::variables::Variables;
 
+/// Each level plans once more.
+const DEPTH_MAX: usize = 10;
+
 /// The views of whatever catalog a query is planned on.
 struct Views {
     now_ms: u64,
@@ -20,14 +23,22 @@ struct Views {
 /// # Errors
 /// None now: values were checked when they were set.
 pub fn options(variables: &Variables, catalog: &Catalog, now_ms: u64) -> Result<MviewOptions> {
-    let on = variables.get(catalog, "enable_materialized_view_rewrite").as_deref() == Some("1");
+    let is_on = |name: &str| variables.get(catalog, name).as_deref() == Some("1");
+    let on = is_on("enable_materialized_view_rewrite");
     let mode = match variables.get(catalog, "materialized_view_rewrite_mode").as_deref() {
         _ if !on => RewriteMode::Disable,
         Some("disable") => RewriteMode::Disable,
         Some("force") => RewriteMode::Force,
         _ => RewriteMode::Default,
     };
-    Ok(MviewOptions { mode, source: Some(Arc::new(Views { now_ms })) })
+    Ok(MviewOptions {
+        mode,
+        union: is_on("enable_materialized_view_union_rewrite"),
+        depth_max: usize::try_from(variables.number(catalog, "nested_mv_rewrite_max_level"))
+            .unwrap_or(0)
+            .min(DEPTH_MAX),
+        source: Some(Arc::new(Views { now_ms })),
+    })
 }
 
 impl MviewSource for Views {
@@ -40,29 +51,32 @@ impl MviewSource for Views {
         };
         candidates.filter_map(spec).collect()
     }
+
+    fn fresh(&self, catalog: &Catalog, table: &Table) -> CandidateUse {
+        match table.mview().map(|mview| &mview.state) {
+            Some(MviewState::Inactive { reason, .. }) => {
+                CandidateUse::No(format!("it is inactive: {reason}"))
+            }
+            _ => self.verdict(catalog, table),
+        }
+    }
 }
 
 impl Views {
     fn usable(&self, catalog: &Catalog, table: &Table, mview: &Mview) -> CandidateUse {
-        if let MviewState::Inactive { reason, .. } = &mview.state {
-            return CandidateUse::No(format!("it is inactive: {reason}"));
-        }
         let property = |name: &str| mview.table.properties.get(name).map(|v| v.trim().to_ascii_lowercase());
         if property("enable_query_rewrite").as_deref() == Some("false") {
             return CandidateUse::No("\"enable_query_rewrite\" is false".to_owned());
         }
         match property("query_rewrite_consistency").as_deref() {
-            Some("disable") => {
-                return CandidateUse::No("\"query_rewrite_consistency\" is disable".to_owned());
-            }
+            Some("disable") => CandidateUse::No("\"query_rewrite_consistency\" is disable".to_owned()),
             // Who says so takes the rows as they are.
-            Some("loose" | "nocheck" | "force_mv") => return CandidateUse::All,
-            _ => {}
+            Some("loose" | "nocheck" | "force_mv") if mview.is_active() => CandidateUse::All,
+            _ => self.fresh(catalog, table),
         }
-        self.fresh(catalog, table)
     }
 
-    fn fresh(&self, catalog: &Catalog, table: &Table) -> CandidateUse {
+    fn verdict(&self, catalog: &Catalog, table: &Table) -> CandidateUse {
         let found = match verdict(catalog, table, Purpose::Rewrite, self.now_ms) {
             Ok(found) => found,
             Err(error) => return CandidateUse::No(error.message().to_owned()),

@@ -10,6 +10,9 @@ use datafusion::logical_expr::{Expr, cast};
 use super::block::{Block, Leaf, column, columns_of, position};
 use super::definition::Definition;
 use super::facts::{Classes, Facts, equality};
+use crate::mview::cells::CellColumn;
+use crate::mview::domain::Domain;
+use crate::mview::links::compose;
 
 /// Ways to put equal leaves beside each other that are tried.
 const MAPPINGS_MAX: usize = 24;
@@ -32,6 +35,14 @@ pub(crate) struct Cover {
     handles: HashMap<Expr, Expr>,
     /// What is still to be filtered, in such terms.
     pub filters: Vec<Expr>,
+    /// Predicates of the view, over the query's leaves, that rows of the query need not pass: the others are not in it.
+    pub missing: Vec<Expr>,
+    /// Predicates, over the query's leaves, for the rows of whole slices: the others cannot be told apart in it.
+    pub slices: Vec<Expr>,
+    /// Its columns that are slices of a time, finest first, with the columns of the query that they are slices of.
+    sliced: Vec<(Expr, CellColumn)>,
+    /// Of all columns of the query's leaves; only with `sliced`.
+    schema: DFSchema,
 }
 
 /// The column `at` of the view in the plans that are made.
@@ -70,8 +81,15 @@ impl Cover {
 
     fn with(wanted: &Wanted<'_>, view: &Definition, mapping: &[usize]) -> Result<Self, String> {
         let moved: Vec<Expr> = view.block.conjuncts.iter().map(|e| moved(e, mapping)).collect();
-        has_all_rows(wanted, &moved)?;
-        let mut this = Self { mapping: mapping.to_vec(), handles: HashMap::new(), filters: Vec::new() };
+        let mut this = Self {
+            mapping: mapping.to_vec(),
+            handles: HashMap::new(),
+            filters: Vec::new(),
+            missing: missing(wanted, &moved)?,
+            slices: Vec::new(),
+            sliced: Vec::new(),
+            schema: DFSchema::empty(),
+        };
         let mut own = BTreeMap::new();
         for (at, output) in view.block.outputs.iter().enumerate() {
             let aggregated = view.aggregated.get(at).copied().unwrap_or(true);
@@ -84,6 +102,7 @@ impl Cover {
                 own.entry(moved_column(c, mapping)).or_insert_with(|| value_of(view, at));
             }
         }
+        this.find_slices(wanted);
         this.equate(wanted, &moved, &own)?;
         this.add_other_leaves(wanted);
         this.compensate(wanted, &moved)?;
@@ -156,20 +175,93 @@ impl Cover {
             if passed.imply(&canonical) {
                 continue;
             }
-            let filter = self.rewrite(&canonical).ok_or_else(|| {
-                format!(
-                    "predicate ({}) of the query cannot be computed from its columns",
-                    shown(wanted.block, conjunct)
-                )
-            })?;
+            let filter = match self.rewrite(&canonical) {
+                Some(filter) => filter,
+                None => self.by_slices(wanted, &canonical).ok_or_else(|| {
+                    format!(
+                        "predicate ({}) of the query cannot be computed from its columns",
+                        shown(wanted.block, conjunct)
+                    )
+                })?,
+            };
             self.filters.push(filter);
         }
         Ok(())
     }
 
+    /// A filter for the slices (`date_trunc`) that are whole in the range of `predicate`. What sticks out at its ends is
+    /// among the rows that the view cannot give.
+    fn by_slices(&mut self, wanted: &Wanted<'_>, predicate: &Expr) -> Option<Expr> {
+        let (column, _) = Domain::of(predicate)?;
+        // All that the query says of the column: two ends in one slice leave no slice whole.
+        let domain = wanted.facts.domain(column);
+        for (handle, cell) in &self.sliced {
+            if !matches!(&cell.expr, Expr::Column(c) if c == column) {
+                continue;
+            }
+            let Some(whole) = cell.whole_slices(&domain).filter(|whole| !whole.is_none()) else { continue };
+            let inside = whole.predicate(&cell.expr);
+            if !self.slices.contains(&inside) {
+                self.slices.push(inside);
+            }
+            return Some(whole.predicate(&cast(handle.clone(), cell.ty.clone())));
+        }
+        None
+    }
+
+    fn find_slices(&mut self, wanted: &Wanted<'_>) {
+        for (own, handle) in &self.handles {
+            match CellColumn::of(own, &wanted.schema) {
+                Ok(cell) if cell.floor.is_some() => self.sliced.push((handle.clone(), cell)),
+                _ => {}
+            }
+        }
+        if !self.sliced.is_empty() {
+            self.schema = wanted.schema.clone();
+            let rank = |(handle, cell): &(Expr, CellColumn)| {
+                (cell.floor.map(|(unit, step)| (unit as u8, step)), handle.to_string())
+            };
+            self.sliced.sort_by_cached_key(rank);
+        }
+    }
+
+    /// `expr` from finer slices than it asks for: years are made of months.
+    fn by_finer_slices(&self, expr: &Expr) -> Option<Expr> {
+        if self.sliced.is_empty() || !matches!(expr, Expr::ScalarFunction(_)) {
+            return None;
+        }
+        let wanted = CellColumn::of(expr, &self.schema).ok()?;
+        let coarse = wanted.transform()?;
+        let is_finer = |(_, cell): &&(Expr, CellColumn)| {
+            let both = cell.transform().and_then(|fine| compose(&coarse, &fine));
+            cell.expr == wanted.expr && both.is_some_and(|both| both == coarse)
+        };
+        let (handle, cell) = self.sliced.iter().find(is_finer)?;
+        let start = cast(handle.clone(), cell.ty.clone());
+        let replaced = expr.clone().transform_down(|e| {
+            Ok(match e == cell.expr {
+                true => Transformed::new(start.clone(), true, TreeNodeRecursion::Jump),
+                false => Transformed::no(e),
+            })
+        });
+        replaced.ok().map(|e| e.data)
+    }
+
+    /// True for the rows of the query that the view has not, beside those where `outside` is true.
+    pub(crate) fn rest(&self, outside: Option<Expr>) -> Option<Expr> {
+        let not_in_it = self.missing.iter().chain(&self.slices).cloned();
+        let not_in_it = not_in_it.map(|predicate| Expr::IsNotTrue(Box::new(predicate)));
+        datafusion::logical_expr::utils::disjunction(outside.into_iter().chain(not_in_it))
+    }
+
+    /// Whether the rows that the view has, and not only whole groups of them, are told apart by predicates.
+    pub(crate) fn is_divided(&self) -> bool {
+        !self.missing.is_empty() || !self.slices.is_empty()
+    }
+
     /// A canonical expression of the query from columns of the view and of other leaves; `None` when there is no way.
     pub(crate) fn rewrite(&self, expr: &Expr) -> Option<Expr> {
-        rewrite(expr, &self.handles)
+        rewrite_or(expr, &self.handles, &|part| self.by_finer_slices(part))
     }
 
     pub(crate) fn handles(&self) -> &HashMap<Expr, Expr> {
@@ -179,10 +271,18 @@ impl Cover {
 
 /// Puts `handles` into `expr`, the largest parts first; `None` when a column or an aggregate is left.
 pub(crate) fn rewrite(expr: &Expr, handles: &HashMap<Expr, Expr>) -> Option<Expr> {
+    rewrite_or(expr, handles, &|_| None)
+}
+
+fn rewrite_or(
+    expr: &Expr,
+    handles: &HashMap<Expr, Expr>,
+    otherwise: &dyn Fn(&Expr) -> Option<Expr>,
+) -> Option<Expr> {
     let mut missing = false;
     let done = expr.clone().transform_down(|e| {
-        if let Some(handle) = handles.get(&e) {
-            return Ok(Transformed::new(handle.clone(), true, TreeNodeRecursion::Jump));
+        if let Some(handle) = handles.get(&e).cloned().or_else(|| otherwise(&e)) {
+            return Ok(Transformed::new(handle, true, TreeNodeRecursion::Jump));
         }
         if matches!(e, Expr::Column(_) | Expr::AggregateFunction(_)) {
             missing = true;
@@ -193,21 +293,32 @@ pub(crate) fn rewrite(expr: &Expr, handles: &HashMap<Expr, Expr>) -> Option<Expr
     done.ok().filter(|_| !missing).map(|e| e.data)
 }
 
-/// Every row that the query wants must have passed the view's predicates.
-fn has_all_rows(wanted: &Wanted<'_>, moved: &[Expr]) -> Result<(), String> {
+/// The predicates of the view that rows of the query need not pass.
+///
+/// # Errors
+/// When one of them is about how its tables are joined, or leaves no row that the query wants.
+fn missing(wanted: &Wanted<'_>, moved: &[Expr]) -> Result<Vec<Expr>, String> {
+    let mut missing = Vec::new();
     for conjunct in moved {
-        let implied = match equality(wanted.block, conjunct) {
+        let canonical = wanted.classes.canonical(conjunct);
+        let is_join = equality(wanted.block, conjunct);
+        let implied = match is_join {
             Some((a, b)) => wanted.classes.are_equal(a, b),
-            None => wanted.facts.imply(&wanted.classes.canonical(conjunct)),
+            None => wanted.facts.imply(&canonical),
         };
-        if !implied {
-            return Err(format!(
-                "predicate ({}) of the view is not implied by the query",
-                shown(wanted.block, conjunct)
-            ));
+        if implied {
+            continue;
         }
+        let shown = shown(wanted.block, conjunct);
+        if is_join.is_some() {
+            return Err(format!("predicate ({shown}) of the view is not implied by the query"));
+        }
+        if wanted.facts.exclude(&canonical) {
+            return Err(format!("predicate ({shown}) of the view leaves out all rows of the query"));
+        }
+        missing.push(conjunct.clone());
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// What the view's column `at` was made from.

@@ -44,24 +44,36 @@ pub(super) async fn candidates(
             unusable.push((name, reason));
             continue;
         }
-        let Some(mview) = spec.mview.mview() else { continue };
-        match definition(engine, context, &spec.mview, mview).await {
+        match candidate(engine, context, spec).await {
+            Ok(candidate) => candidates.push(candidate),
             Err(reason) => unusable.push((name, reason)),
-            Ok(definition) => candidates.push(Candidate {
-                name,
-                definition,
-                partition_columns: mview.table.partitioning.columns().to_vec(),
-                rows: Arc::new(CatalogRows {
-                    catalog: Arc::clone(&context.catalog),
-                    usable: spec.usable,
-                    tablets: Arc::clone(&engine.tablets),
-                    log: Arc::clone(&context.scans),
-                    table: spec.mview,
-                }),
-            }),
         }
     }
     (candidates, unusable)
+}
+
+/// The MV of `spec` as blocks are compared with it.
+///
+/// # Errors
+/// Why none can be.
+pub(super) async fn candidate(
+    engine: &Engine,
+    context: &Arc<QueryContext>,
+    spec: CandidateSpec,
+) -> Result<Candidate, String> {
+    let mview = spec.mview.mview().ok_or("it is no materialized view")?;
+    Ok(Candidate {
+        name: spec.mview.name.clone(),
+        definition: definition(engine, context, &spec.mview, mview).await?,
+        partition_columns: mview.table.partitioning.columns().to_vec(),
+        rows: Arc::new(CatalogRows {
+            catalog: Arc::clone(&context.catalog),
+            usable: spec.usable,
+            tablets: Arc::clone(&engine.tablets),
+            log: Arc::clone(&context.scans),
+            table: Arc::clone(&spec.mview),
+        }),
+    })
 }
 
 async fn definition(engine: &Engine, context: &Arc<QueryContext>, table: &Table, mview: &Mview) -> Kept {

@@ -4,18 +4,19 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use cairn_types::TableId;
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 
 use super::assemble::{as_schema, from_leaves, from_view, named, numbered, reason, union};
-use super::block::{Block, Leaf, LeafKey};
+use super::block::{Block, Leaf, LeafKey, columns_of, position};
 use super::candidate::Candidate;
 use super::cover::{Cover, Wanted, shown};
 use super::facts::{Classes, Facts, equality};
 use super::groups::Groups;
-use super::options::RewriteMode;
+use super::options::{MviewOptions, RewriteMode};
 use super::reach::Reach;
+use crate::mview::scan::table_of;
 
 /// Rows of a table; `None`: unknown.
 pub(crate) type RowsOf<'a> = &'a dyn Fn(TableId) -> Option<u64>;
@@ -37,10 +38,10 @@ pub(crate) struct RewriteOutcome {
 pub(crate) fn rewrite(
     plan: LogicalPlan,
     candidates: &[Candidate],
-    mode: RewriteMode,
+    options: &MviewOptions,
     rows_of: RowsOf<'_>,
 ) -> Result<RewriteOutcome> {
-    let mut driver = Driver { candidates, mode, rows_of, used: Vec::new(), reasons: BTreeMap::new() };
+    let mut driver = Driver { candidates, options, rows_of, used: Vec::new(), reasons: BTreeMap::new() };
     let plan = driver.walk(plan, Tried::Nothing)?.data;
     let name = |at: &usize| candidates.get(*at).map(|c| c.name.clone());
     let rejected = driver.reasons.iter().filter(|(at, _)| !driver.used.contains(at));
@@ -60,7 +61,7 @@ enum Tried {
 
 struct Driver<'a> {
     candidates: &'a [Candidate],
-    mode: RewriteMode,
+    options: &'a MviewOptions,
     rows_of: RowsOf<'a>,
     used: Vec<usize>,
     /// The best reason so far: one about predicates says more than one about tables.
@@ -146,9 +147,19 @@ impl Driver<'_> {
             return Err((1, "it groups, the query does not".to_owned()));
         }
         let cover = Cover::find(wanted, &candidate.definition).map_err(|why| (2, why))?;
-        let reach = Reach::find(wanted, candidate, &cover.mapping).map_err(|why| (2, why))?;
+        let mut reach = Reach::find(wanted, candidate, &cover.mapping).map_err(|why| (2, why))?;
+        reach.rest = cover.rest(reach.rest);
+        if reach.rest.is_some() && !self.options.union {
+            return Err((
+                2,
+                "it is partly stale, and enable_materialized_view_union_rewrite is off".to_owned(),
+            ));
+        }
         if reach.rest.is_some() && !is_same_twice(wanted.block, &cover) {
-            return Err((2, "it is partly stale, and a part of the query cannot be read twice".to_owned()));
+            return Err((
+                2,
+                "it has a part of the rows, and a part of the query cannot be read twice".to_owned(),
+            ));
         }
         self.check_cost(wanted, candidate, &cover, &reach).map_err(|why| (2, why))?;
         Ok(Fit { at, cover, reach })
@@ -162,8 +173,12 @@ impl Driver<'_> {
         cover: &Cover,
         reach: &Reach,
     ) -> Result<(), String> {
-        if self.mode == RewriteMode::Force {
+        if self.options.mode == RewriteMode::Force {
             return Ok(());
+        }
+        if let Some(predicate) = cover.missing.iter().find(|predicate| !is_cheap(wanted.block, predicate)) {
+            let shown = shown(wanted.block, predicate);
+            return Err(format!("predicate ({shown}) of the view is not implied by the query"));
         }
         let leaf_rows = |leaf: &usize| match wanted.block.leaves.get(*leaf)?.key {
             LeafKey::Table(id) => (self.rows_of)(id),
@@ -196,6 +211,19 @@ impl Driver<'_> {
             }
         }
     }
+}
+
+/// Whether the rows for which `predicate` is not true are found without reading all: it speaks of partition columns, or
+/// of what the table is sorted by first.
+fn is_cheap(block: &Block, predicate: &Expr) -> bool {
+    let is_cheap = |column: &Column| {
+        let (leaf, at) = position(column)?;
+        let LogicalPlan::TableScan(scan) = block.leaves.get(leaf)?.plan.as_ref()? else { return None };
+        let table = table_of(scan)?;
+        let olap = table.olap()?;
+        Some(olap.partitioning.columns().contains(&at) || olap.sort_key.first() == Some(&at))
+    };
+    columns_of(predicate).iter().all(|column| is_cheap(column) == Some(true))
 }
 
 /// Whether what is read beside the view, with its rows and with those of the tables, is the same both times.

@@ -52,7 +52,9 @@ impl Groups<'_> {
             // It has a row even when there are no rows to group.
             return Err("it has one group, the query groups by keys".to_owned());
         }
-        if self.is_exact(view)
+        // A group may have rows on both sides of a predicate.
+        if !self.cover.is_divided()
+            && self.is_exact(view)
             && let Some(plan) = self.by_groups(&parts)?
         {
             return Ok(plan);

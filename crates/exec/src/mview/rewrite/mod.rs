@@ -21,6 +21,7 @@ mod groups;
 mod opaque;
 mod options;
 mod reach;
+pub(crate) mod transparent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,9 +44,6 @@ use super::scan::whole_table_of;
 use crate::engine::{Engine, QueryContext};
 use crate::error::from_datafusion;
 
-/// Views over views that one query goes through.
-const ROUNDS_MAX: usize = 4;
-
 /// Answers `plan` from the views that the context knows. A plan that is not rewritten stays as it was.
 ///
 /// # Errors
@@ -63,7 +61,7 @@ pub(crate) async fn apply(
     let mut plan = plan;
     let mut used = BTreeSet::new();
     let mut rejected = BTreeMap::new();
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..context.mviews.depth_max {
         let tables = whole_tables(&plan);
         if tables.is_empty() {
             break;
@@ -77,8 +75,7 @@ pub(crate) async fn apply(
         // What is wrong with the plan itself is said where it is planned on.
         let Ok(prepared) = prepare(state, plan.clone()) else { break };
         let rows_of = |id: TableId| catalog_rows::rows_of(&context.catalog, id);
-        let outcome =
-            rewrite(prepared, &candidates, context.mviews.mode, &rows_of).map_err(from_datafusion)?;
+        let outcome = rewrite(prepared, &candidates, &context.mviews, &rows_of).map_err(from_datafusion)?;
         rejected.extend(outcome.rejected);
         if outcome.used.is_empty() {
             break;

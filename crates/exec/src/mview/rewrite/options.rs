@@ -19,16 +19,36 @@ pub enum RewriteMode {
 }
 
 /// The part of a query's context that is about MVs. The default has none: nothing is rewritten.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MviewOptions {
     pub mode: RewriteMode,
+    /// Whether an MV that holds a part of the rows is used together with its bases.
+    pub union: bool,
+    /// MVs over MVs that one query goes through.
+    pub depth_max: usize,
     pub source: Option<Arc<dyn MviewSource>>,
+}
+
+impl Default for MviewOptions {
+    fn default() -> Self {
+        Self { mode: RewriteMode::default(), union: true, depth_max: 3, source: None }
+    }
+}
+
+#[cfg(test)]
+impl MviewOptions {
+    /// Whatever is the same is rewritten.
+    pub(crate) fn forced() -> Self {
+        Self { mode: RewriteMode::Force, ..Self::default() }
+    }
 }
 
 impl fmt::Debug for MviewOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MviewOptions")
             .field("mode", &self.mode)
+            .field("union", &self.union)
+            .field("depth_max", &self.depth_max)
             .field("source", &self.source.is_some())
             .finish()
     }
@@ -39,6 +59,9 @@ pub trait MviewSource: Send + Sync {
     /// The MVs that a query of `tables` could be answered from: those whose bases are all among `tables`. Called once
     /// or twice for each query, so it must be cheap.
     fn candidates(&self, catalog: &Catalog, tables: &BTreeSet<TableId>) -> Vec<CandidateSpec>;
+
+    /// Which rows of `mview` are those that its query gives now.
+    fn fresh(&self, catalog: &Catalog, mview: &Table) -> CandidateUse;
 }
 
 /// An MV that a query could be answered from.

@@ -41,6 +41,9 @@ impl Reach {
         }
         let columns = columns(wanted, candidate, mapping)?;
         let bounds: Vec<&Bounds> = bounds.iter().collect();
+        if is_apart(wanted, &columns, &bounds) {
+            return Err("its fresh partitions have none of the rows".to_owned());
+        }
         if is_confined(wanted, &columns, &bounds) {
             return Ok(Self { only: Some(ids), rest: None });
         }
@@ -60,6 +63,13 @@ fn columns(wanted: &Wanted<'_>, candidate: &Candidate, mapping: &[usize]) -> Res
         CellColumn::of(&moved(output, mapping), &wanted.schema).map_err(|e| e.to_string())
     };
     candidate.partition_columns.iter().map(column).collect()
+}
+
+/// Whether the query's predicates leave no row of the cells.
+fn is_apart(wanted: &Wanted<'_>, columns: &[CellColumn], cells: &[&Bounds]) -> bool {
+    let [CellColumn { expr: Expr::Column(column), .. }] = columns else { return false };
+    let Some(fresh) = columns.first().and_then(|column| domain_of(column, cells).ok()) else { return false };
+    wanted.facts.domain(column).intersect(&fresh).is_some_and(|both| both.is_none())
 }
 
 /// Whether the query's predicates leave only rows of the cells.

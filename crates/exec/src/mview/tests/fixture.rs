@@ -9,7 +9,7 @@ use datafusion::logical_expr::{LogicalPlan, TableSource};
 use super::*;
 use crate::mview::prepare::prepare;
 use crate::mview::rewrite::{Candidate, Definition, ViewRows, rewrite};
-use crate::{Planned, RewriteMode, stored_type};
+use crate::{MviewOptions, Planned, stored_type};
 
 /// Tables in memory, and an engine.
 pub(crate) struct Fixture {
@@ -132,7 +132,7 @@ impl Fixture {
         let planned = self.planned(sql).await.map_err(|e| format!("{sql}: {e}"))?;
         let prepared = prepare(&planned.state, planned.plan.clone()).map_err(|e| format!("{sql}: {e}"))?;
         let schema = Arc::clone(prepared.schema());
-        let outcome = rewrite(prepared.clone(), views, RewriteMode::Force, &|_| None).unwrap();
+        let outcome = rewrite(prepared.clone(), views, &MviewOptions::forced(), &|_| None).unwrap();
         let shown = outcome.plan.display_indent().to_string();
         if !outcome.used.is_empty() {
             let columns = |s: &datafusion::common::DFSchema| {

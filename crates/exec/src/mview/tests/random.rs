@@ -40,7 +40,7 @@ fn computed(dice: &mut Dice, tables: &[&str]) -> String {
     match dice.below(12) {
         0 => format!("{x}.b + {x}.c"),
         1 => format!("upper({x}.s)"),
-        2 => format!("date_trunc('month', {x}.dt)"),
+        2 => format!("date_trunc('{}', {x}.dt)", dice.one(&["day", "week", "month", "quarter"])),
         3 => format!("{x}.d * 2"),
         4 => format!("coalesce({x}.b, 0)"),
         _ => column(dice, tables),

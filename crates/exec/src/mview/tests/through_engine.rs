@@ -25,6 +25,11 @@ impl MviewSource for Views {
         };
         self.specs.iter().filter(reads).cloned().collect()
     }
+
+    fn fresh(&self, _: &Catalog, mview: &Table) -> CandidateUse {
+        let spec = self.specs.iter().find(|spec| spec.mview.id == mview.id);
+        spec.map_or_else(|| CandidateUse::No("it is unknown".into()), |spec| spec.usable.clone())
+    }
 }
 
 impl Store {
@@ -74,7 +79,8 @@ impl Store {
 
     async fn planned(&self, sql: &str, source: Option<Arc<Views>>, mode: RewriteMode) -> Planned {
         let mut context = self.context();
-        context.mviews = MviewOptions { mode, source: source.map(|s| s as Arc<dyn MviewSource>) };
+        let source = source.map(|s| s as Arc<dyn MviewSource>);
+        context.mviews = MviewOptions { mode, source, ..MviewOptions::default() };
         let query = cairn_sql::parse_query(sql).unwrap();
         self.engine.plan(Arc::new(context), &query).await.unwrap()
     }
@@ -104,6 +110,8 @@ async fn queries_read_views_and_say_why_not() {
         "mv_top: not used: its query has a LIMIT",
     ];
     assert_eq!(planned.mview_notes(), notes);
+    assert!(lines.ends_with("4 materialized views not used: EXPLAIN VERBOSE says why"), "{lines}");
+    let lines = crate::explain(&planned, Detail::Verbose).await.unwrap().join("\n");
     assert!(lines.ends_with(&notes.join("\n")), "{lines}");
     let plain = store.planned(sql, None, RewriteMode::Default).await;
     let expected = rows(&collect(&plain, plain.plan.clone()).await);
