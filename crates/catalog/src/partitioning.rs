@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bounds, PartitionSpec};
 
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
 /// The `PARTITION BY` clause.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,15 +205,13 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
                 buckets: None,
             });
         }
-        Literal::Date(days) => value_time(i64::from(*days) * 86_400_000_000),
-        Literal::DateTime(micros) => value_time(*micros),
-        _ => None,
+        _ => value_time(value),
     }
     .ok_or_else(out_of_range)?;
     let start = unit.floor(time, step);
     let end = unit.next(start, step).ok_or_else(out_of_range)?;
     let bound = |time: NaiveDateTime| match value {
-        Literal::Date(_) => i32::try_from(micros(time).div_euclid(86_400_000_000))
+        Literal::Date(_) => i32::try_from(micros(time).div_euclid(MICROS_PER_DAY))
             .map(Literal::Date)
             .map_err(|_| out_of_range()),
         _ => Ok(Literal::DateTime(micros(time))),
@@ -220,7 +220,13 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
     Ok(PartitionSpec { name: unit.name_of(start), bounds, buckets: None })
 }
 
-fn value_time(micros: i64) -> Option<NaiveDateTime> {
+/// The time that a date or time begins; `None` for other values, and outside of the years 0 to 9999.
+fn value_time(value: &Literal) -> Option<NaiveDateTime> {
+    let micros = match value {
+        Literal::Date(days) => i64::from(*days).checked_mul(MICROS_PER_DAY)?,
+        Literal::DateTime(micros) => *micros,
+        _ => return None,
+    };
     let time = chrono::DateTime::from_timestamp_micros(micros)?.naive_utc();
     (0..=9999).contains(&time.year()).then_some(time)
 }
@@ -261,18 +267,15 @@ pub fn every(
     step: u32,
     partitions_max: usize,
 ) -> Result<Vec<PartitionSpec>> {
-    let day = 86_400_000_000i64;
-    let time = |value: &Literal| match value {
-        Literal::Date(days) => value_time(i64::from(*days) * day),
-        Literal::DateTime(micros) => value_time(*micros),
-        _ => None,
-    };
     let bad = |what: &str| {
         Error::analysis(format!("START ({start}) END ({end}) EVERY ({step} {}): {what}", unit.name()))
     };
-    let (mut at, stop) = (time(start).zip(time(end))).ok_or_else(|| bad("bounds must be dates"))?;
+    let (mut at, stop) =
+        (value_time(start).zip(value_time(end))).ok_or_else(|| bad("bounds must be dates"))?;
     let literal = |time: NaiveDateTime| match start {
-        Literal::Date(_) => Literal::Date(i32::try_from(micros(time).div_euclid(day)).unwrap_or(i32::MAX)),
+        Literal::Date(_) => {
+            Literal::Date(i32::try_from(micros(time).div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
+        }
         _ => Literal::DateTime(micros(time)),
     };
     let mut specs = Vec::new();
@@ -332,6 +335,23 @@ mod tests {
         let spec = partitioning.automatic(&[Literal::Null]).unwrap().unwrap();
         assert!(spec.bounds.contains(&[Literal::Null]));
         assert!(!spec.bounds.contains(&[Literal::parse("0000-01-01", SqlType::Date).unwrap()]));
+    }
+
+    #[test]
+    fn what_no_partition_can_hold_is_refused() {
+        let partitioning = |unit| Partitioning::Time { column: 0, unit, step: 1 };
+        let check = |unit: TimeUnit, value: Literal| {
+            let error = partitioning(unit).automatic(std::slice::from_ref(&value)).unwrap_err();
+            let expected = format!("no {} partition can hold", unit.name());
+            assert!(error.message().contains(&expected), "{value:?}: {error}");
+        };
+        for value in [i32::MIN, i32::MAX, -800_000, 3_000_000] {
+            check(TimeUnit::Day, Literal::Date(value));
+        }
+        for value in [i64::MIN, i64::MAX] {
+            check(TimeUnit::Hour, Literal::DateTime(value));
+        }
+        check(TimeUnit::Year, Literal::Int(1));
     }
 
     #[test]
