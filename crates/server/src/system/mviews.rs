@@ -262,10 +262,10 @@ fn rewrite_status(mview: &Mview) -> String {
     }
 }
 
-/// How many partitions a refresh would make; NULL where a base is gone.
+/// How many partitions a refresh would make or drop; NULL where a base is gone.
 fn stale_partitions(catalog: &Catalog, table: &Table, now_ms: u64) -> Literal {
     let found = verdict(catalog, table, Purpose::Refresh, now_ms);
-    found.map_or(Literal::Null, |verdict| count(verdict.stale().count()))
+    found.map_or(Literal::Null, |verdict| count(verdict.stale().count() + verdict.obsolete.len()))
 }
 
 #[cfg(test)]
