@@ -19,7 +19,15 @@ pub(super) struct Extra {
     cells: BTreeSet<String>,
     /// By the name of the base.
     sources: BTreeMap<String, BTreeSet<String>>,
-    cells_done: u64,
+    /// Of the views and tries before the one under way.
+    before: Counts,
+    counts: Counts,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    cells: u64,
     incremental: u64,
     commits: u64,
     rows: u64,
@@ -33,15 +41,14 @@ impl Extra {
             started_ms,
             cells: BTreeSet::new(),
             sources: BTreeMap::new(),
-            cells_done: 0,
-            incremental: 0,
-            commits: 0,
-            rows: 0,
+            before: Counts::default(),
+            counts: Counts::default(),
         }
     }
 
-    /// What is going to be refreshed, from what.
+    /// What is going to be refreshed next, from what.
     pub(super) fn plan(&mut self, catalog: &Catalog, verdict: &Verdict) {
+        self.before = self.counts;
         for cell in verdict.stale() {
             if self.cells.len() < NAMES_MAX {
                 self.cells.insert(cell.name.clone());
@@ -59,14 +66,20 @@ impl Extra {
 
     /// How far it is. A run over several views adds up.
     pub(super) fn progress(&mut self, work: &Work<'_>) {
-        (self.cells_done, self.incremental) = (work.cells, work.incremental_cells);
-        (self.commits, self.rows) = (work.commits, work.rows);
+        let before = self.before;
+        self.counts = Counts {
+            cells: before.cells + work.cells,
+            incremental: before.incremental + work.incremental_cells,
+            commits: before.commits + work.commits,
+            rows: before.rows + work.rows,
+        };
     }
 
     pub(super) fn json(&self) -> String {
-        let mode = match self.incremental {
+        let done = self.counts;
+        let mode = match done.incremental {
             0 => "FULL",
-            some if some == self.cells_done => "INCREMENTAL",
+            some if some == done.cells => "INCREMENTAL",
             _ => "MIXED",
         };
         json!({
@@ -78,9 +91,9 @@ impl Extra {
             "executeOption": { "priority": self.priority },
             "planBuilderMessage": {},
             "refreshMode": mode,
-            "partitions": self.cells_done,
-            "batches": self.commits,
-            "rows": self.rows,
+            "partitions": done.cells,
+            "batches": done.commits,
+            "rows": done.rows,
         })
         .to_string()
     }
