@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cairn_catalog::{Base, Mview};
+use cairn_catalog::{Base, Definition, Mview};
 use cairn_types::TableId;
 
 use crate::{Purpose, properties};
@@ -26,6 +26,11 @@ pub(crate) fn excluded(mview: &Mview, purpose: Purpose) -> BTreeSet<TableId> {
     };
     let excluded = definition.bases.iter().filter(|base| names.iter().any(|name| means(name, base)));
     excluded.map(|base| base.id).collect()
+}
+
+/// Whether a name of such a list means something.
+pub(crate) fn is_meant(name: &str, definition: &Definition) -> bool {
+    name == DIMENSIONS || definition.bases.iter().any(|base| means(name, base, &definition.default_db))
 }
 
 /// Whether `[[default_catalog.]db.]table` is this base; names are compared exactly, with or without backticks.

@@ -52,5 +52,6 @@ pub use bound::BaseName;
 pub use cells::{Cell, cells};
 pub use incremental::{Growth, delta};
 pub use reason::Reason;
+pub use properties::check as check_properties;
 pub use signature::signature;
 pub use verdict::{CellVerdict, Purpose, Verdict, is_fresh, limit_automatic, verdict};

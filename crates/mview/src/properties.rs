@@ -2,10 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use cairn_types::{Error, Result};
+use cairn_catalog::Definition;
+use cairn_types::{Error, Result, SqlType};
 use chrono::{DateTime, Days, Months};
 
+use crate::exclusions::is_meant;
+
 type Map = BTreeMap<String, String>;
+
+/// Whether `properties` fit an MV of `definition` with partition columns of `types`: what does not would fail each refresh,
+/// or be left out without a word.
+///
+/// # Errors
+/// `Analysis`, naming the property.
+pub fn check(properties: &Map, definition: &Definition, types: &[SqlType]) -> Result<()> {
+    for list in ["excluded_refresh_tables", "excluded_trigger_tables"] {
+        if let Some(name) = names(properties, list).find(|name| !is_meant(name, definition)) {
+            return Err(Error::analysis(format!(
+                "property {list}: '{name}' is not a base table of the materialized view"
+            )));
+        }
+    }
+    oldest_kept(properties, 0)?;
+    let ttl = ["partition_ttl", "partition_ttl_number"];
+    let set = |name: &&str| properties.get(*name).is_some_and(|value| !["", "-1"].contains(&value.trim()));
+    match (ttl.into_iter().find(set), types) {
+        (None, _) | (Some(_), [SqlType::Date | SqlType::DateTime, ..]) => Ok(()),
+        (Some(name), []) => Err(Error::analysis(format!(
+            "property {name} does not support non-partitioned materialized view"
+        ))),
+        (Some(name), [_, ..]) => Err(Error::analysis(format!("property {name} needs partitions by date"))),
+    }
+}
 
 /// A whole number of at least 1; `None` when it is not set, or -1 (StarRocks' word for no limit).
 pub(crate) fn limit(properties: &Map, name: &str) -> Result<Option<u64>> {
@@ -14,6 +42,15 @@ pub(crate) fn limit(properties: &Map, name: &str) -> Result<Option<u64>> {
         Ok(-1) => Ok(None),
         Ok(number) if number >= 1 => Ok(u64::try_from(number).ok()),
         _ => Err(Error::analysis(format!("property {name} must be -1 or a number from 1, not '{text}'"))),
+    }
+}
+
+/// A number of seconds from 1; `None` when it is not set, or 0.
+pub(crate) fn seconds(properties: &Map, name: &str) -> Result<Option<u64>> {
+    let Some(text) = properties.get(name) else { return Ok(None) };
+    match text.trim().parse::<u64>() {
+        Ok(number) => Ok(Some(number).filter(|number| *number > 0)),
+        Err(_) => Err(Error::analysis(format!("property {name} must be a number of seconds, not '{text}'"))),
     }
 }
 
@@ -55,6 +92,8 @@ fn before(ttl: &str, now_ms: u64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_catalog::Base;
+    use cairn_types::TableId;
     use cairn_types::value::{format_datetime, parse_datetime};
 
     fn map(name: &str, value: &str) -> Map {
@@ -72,6 +111,45 @@ mod tests {
         check("-2", Err(()));
         check("many", Err(()));
         assert_eq!(limit(&map("n", "3"), "other").unwrap(), None);
+    }
+
+    #[test]
+    fn seconds_may_be_none() {
+        let check = |text: &str, expected: Result<Option<u64>, ()>| {
+            assert_eq!(seconds(&map("n", text), "n").map_err(|_| ()), expected, "{text}");
+        };
+        check("0", Ok(None));
+        check(" 60 ", Ok(Some(60)));
+        check("-1", Err(()));
+    }
+
+    #[test]
+    fn properties_must_fit_the_view() {
+        let base = |id, name: &str| Base { id: TableId(id), db: "shop".into(), name: name.into() };
+        let definition = Definition {
+            query: String::new(),
+            default_db: "shop".into(),
+            partition_by: String::new(),
+            bases: vec![base(1, "sales"), base(2, "cities")],
+            views: Vec::new(),
+            links: Vec::new(),
+            binding: 1,
+        };
+        let check = |name: &str, value: &str, types: &[SqlType], expected: &str| {
+            let found = super::check(&map(name, value), &definition, types);
+            let found = found.map_or_else(|e| e.message().to_owned(), |()| String::new());
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{name}: {found}");
+        };
+        let (date, time, text) = ([SqlType::Date], [SqlType::DateTime, SqlType::Int], [SqlType::Int]);
+        check("excluded_trigger_tables", "sales, shop.cities,@dimensions", &[], "");
+        check("excluded_trigger_tables", "sales, town", &[], "'town' is not a base table");
+        check("excluded_refresh_tables", "other.sales", &[], "'other.sales' is not a base table");
+        check("partition_ttl", "2 MONTH", &date, "");
+        check("partition_ttl", "soon", &date, "partition_ttl must be");
+        check("partition_ttl", "2 MONTH", &[], "does not support non-partitioned");
+        check("partition_ttl_number", "3", &time, "");
+        check("partition_ttl_number", "3", &text, "partitions by date");
+        check("partition_ttl_number", "-1", &[], "");
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn excused_since(bound: &Bound<'_>, purpose: Purpose, now_ms: u64) -> Result<Opt
     if purpose != Purpose::Rewrite {
         return Ok(None);
     }
-    let seconds = properties::limit(&bound.mview.table.properties, "mv_rewrite_staleness_second")?;
+    let seconds = properties::seconds(&bound.mview.table.properties, "mv_rewrite_staleness_second")?;
     Ok(seconds.map(|seconds| now_ms.saturating_sub(seconds.saturating_mul(1_000))))
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, InactiveCause, Mview, Reply, RunState, Table, TaskOf};
-use cairn_mview::retention::Retention;
 use cairn_sql::ast::{AlterMaterializedView, AlterMaterializedViewOp, DropMaterializedView, Property};
 use cairn_types::{Error, ErrorKind, Result};
 
@@ -65,7 +64,8 @@ pub async fn alter(session: &Session, statement: &AlterMaterializedView) -> Resu
 
 fn set_properties(table: &Table, mview: &Mview, list: &[Property], now_ms: u64) -> Result<Command> {
     let properties = properties::check(list)?;
-    Retention::of(&properties, &mview.table.schema, &mview.table.partitioning, now_ms)?;
+    let (schema, partitioning) = (&mview.table.schema, &mview.table.partitioning);
+    properties::check_fit(&properties, &mview.definition, schema, partitioning, now_ms)?;
     if properties.contains_key("storage_volume") {
         return Err(Error::unsupported("\"storage_volume\" of a materialized view cannot be changed"));
     }

@@ -6,7 +6,6 @@ use cairn_catalog::{
     Catalog, Command, MviewSpec, Partitioning, RefreshScheme, RefreshTrigger, Reply, RunTrigger, TableSpec,
 };
 use cairn_exec::mview::Analysis;
-use cairn_mview::retention::Retention;
 use cairn_sql::ast::{
     self, ColumnDef, CreateMaterializedView, RefreshMoment, Schedule, TableClauses, ViewColumn,
 };
@@ -49,10 +48,11 @@ pub async fn create(session: &Session, statement: &CreateMaterializedView) -> Re
         spec.volume =
             Some(found.ok_or_else(|| Error::analysis(format!("Unknown storage volume: {volume}")))?.id);
     }
-    Retention::of(&spec.properties, &spec.schema, &spec.partitioning, session.node.env.now_ms())?;
     let refresh = scheme(session, &catalog, statement.clauses.refresh.as_ref())?;
     let immediate = refresh.immediate;
     let definition = analysis.definition(1);
+    let (schema, partitioning) = (&analysis.schema, &analysis.partitioning);
+    properties::check_fit(&spec.properties, &definition, schema, partitioning, session.node.env.now_ms())?;
     let creator = session.user.clone();
     let spec = MviewSpec { table: spec, definition, refresh, creator };
     let reply = session.node.propose(Command::CreateMview(Box::new(spec))).await?;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use cairn_catalog::{Definition, Partitioning};
+use cairn_mview::retention::Retention;
 use cairn_sql::ast::Property;
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Result, Schema, SqlType};
 
 use crate::session::variables;
 
@@ -62,6 +64,23 @@ pub fn check(list: &[Property]) -> Result<BTreeMap<String, String>> {
         check_one(name, value)?;
     }
     Ok(properties)
+}
+
+/// Whether `properties` fit the view that they are for.
+///
+/// # Errors
+/// `Analysis` or `Unsupported`, naming the property.
+pub fn check_fit(
+    properties: &BTreeMap<String, String>,
+    definition: &Definition,
+    schema: &Schema,
+    partitioning: &Partitioning,
+    now_ms: u64,
+) -> Result<()> {
+    Retention::of(properties, schema, partitioning, now_ms)?;
+    let column = |at: &usize| schema.columns.get(*at).map(|column| column.ty);
+    let types: Vec<SqlType> = partitioning.columns().iter().filter_map(column).collect();
+    cairn_mview::check_properties(properties, definition, &types)
 }
 
 fn check_one(name: &str, value: &str) -> Result<()> {
