@@ -87,7 +87,7 @@ pub struct TaskRun {
     /// What the run wants to be known of it: JSON text, or empty.
     pub extra: String,
     pub properties: BTreeMap<String, String>,
-    /// The run that this one goes on with, or that caused it.
+    /// The run that this one goes on with, that caused it, or that took it in.
     pub root_run: Option<TaskRunId>,
 }
 
@@ -204,6 +204,9 @@ pub struct RunAdvance {
     pub error: String,
     /// Empty: as it is.
     pub extra: String,
+    /// For a merged run: the one that does its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<TaskRunId>,
 }
 
 /// The error code of a run that failed for no reason of its own: it was cancelled.
@@ -352,6 +355,7 @@ impl Catalog {
         if !to.extra.is_empty() {
             run.extra.clone_from(&to.extra);
         }
+        run.root_run = to.into.or(run.root_run);
         match to.state.is_open() {
             true => run.started = run.started.or(Some(now)),
             false => run.finished = Some(now),

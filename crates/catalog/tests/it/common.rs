@@ -315,5 +315,6 @@ pub fn advance(id: TaskRunId, state: RunState) -> RunAdvance {
         error_code: i32::from(state == RunState::Failed),
         error: if state == RunState::Failed { "no".into() } else { String::new() },
         extra: "{}".into(),
+        into: None,
     }
 }

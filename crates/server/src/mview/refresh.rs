@@ -139,6 +139,7 @@ pub(super) async fn submit(
 /// # Errors
 /// Why it failed.
 async fn wait(node: &Arc<Node>, run: TaskRunId) -> Result<()> {
+    let mut run = run;
     loop {
         // Before the look: an end between look and wait is not missed.
         let ended = node.mviews.ended.notified();
@@ -147,8 +148,14 @@ async fn wait(node: &Arc<Node>, run: TaskRunId) -> Result<()> {
         match found.map(|run| run.state) {
             None | Some(RunState::Success | RunState::Skipped) => return Ok(()),
             Some(RunState::Failed) => return Err(failure(found)),
-            Some(RunState::Merged) if other_open_run(&catalog, run).is_none() => return Ok(()),
-            Some(RunState::Merged | RunState::Pending | RunState::Running) => {}
+            Some(RunState::Merged) => match found.and_then(|run| run.root_run) {
+                Some(into) => {
+                    run = into;
+                    continue;
+                }
+                None => return Err(Error::internal("the refresh was merged into none")),
+            },
+            Some(RunState::Pending | RunState::Running) => {}
         }
         tokio::select! {
             () = ended => {}
@@ -163,11 +170,6 @@ const WAIT_MS: u64 = 500;
 fn failure(run: Option<&Arc<TaskRun>>) -> Error {
     let error = run.map(|run| run.error.clone()).unwrap_or_default();
     Error::new(ErrorKind::Analysis, format!("Refresh materialized view failed: {error}"))
-}
-
-fn other_open_run(catalog: &Catalog, merged: TaskRunId) -> Option<TaskRunId> {
-    let task = catalog.task_run(merged)?.task;
-    catalog.task_runs().find(|run| run.task == task && run.state.is_open()).map(|run| run.id)
 }
 
 /// `CANCEL REFRESH MATERIALIZED VIEW`: what waits does not start, what runs stops before its next batch.
@@ -198,7 +200,7 @@ pub(super) async fn end(node: &Arc<Node>, run: TaskRunId, outcome: Result<RunSta
         Ok(state) => (state, 0, String::new()),
         Err(error) => (RunState::Failed, i32::from(error.kind().mysql_code().0), error.to_string()),
     };
-    let advance = RunAdvance { id: run, state, progress_percent: 100, error_code, error, extra };
+    let advance = RunAdvance { id: run, state, progress_percent: 100, error_code, error, extra, into: None };
     if let Err(error) = node.propose(Command::AdvanceRun(Box::new(advance))).await {
         // It was dropped with its view, or the node is going down: who starts next finds it open and takes it up.
         tracing::info!(%run, %error, "the end of a task run was not recorded");

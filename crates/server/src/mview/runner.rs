@@ -173,3 +173,4 @@ pub(super) fn start(node: &Arc<Node>, id: TaskRunId) -> bool {
     drop(node.env.spawn("task run", run(Arc::clone(node), record, cancel)));
     true
 }
+        into: None,

@@ -157,6 +157,7 @@ impl Scheduler {
         if !alter::is_live_and_active(&catalog, mview) {
             return Ok(());
         }
+                    into: Some(TaskRunId(into)),
         let trigger = match cause {
             Cause::Change { .. } => RunTrigger::OnBaseTableChange,
             Cause::Time { .. } => RunTrigger::Scheduled,

@@ -354,7 +354,7 @@ pub(crate) mod tests {
 
     pub(crate) fn advance(catalog: &mut Catalog, index: u64, id: TaskRunId, state: RunState, extra: &str) {
         let (error, extra) = (String::new(), extra.to_owned());
-        let to = RunAdvance { id, state, progress_percent: 100, error_code: 0, error, extra };
+        let to = RunAdvance { id, state, progress_percent: 100, error_code: 0, error, extra, into: None };
         apply(catalog, index, Command::AdvanceRun(Box::new(to)));
     }
 
