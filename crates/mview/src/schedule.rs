@@ -3,6 +3,8 @@
 //! MVs on MVs: a change at the bottom goes up once, not once a path. An MV is therefore not triggered while an MV below
 //! it, through others too, is about to be triggered, waits, or runs. What changes all the time would keep those above
 //! from ever being refreshed, so after [`Limits::wait_ms_max`] only a running one holds them back.
+//!
+//! A refresh that failed is tried again by and by, though no base changed: see [`retry`](crate::retry).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +12,7 @@ use cairn_catalog::RefreshTrigger;
 use cairn_types::TableId;
 
 use crate::graph::heights;
+use crate::retry::Failed;
 
 /// The `LOWEST` priority of a task run.
 pub const PRIORITY_LOWEST: u32 = 0;
@@ -59,13 +62,15 @@ pub struct ScheduledMview {
     /// [`signature`](crate::signature()) now.
     pub signature: u64,
     /// The signature at the last look: when a run of it was submitted, and again when a run of it began, which reads what
-    /// came until then. `None`: not known, counts as changed (after a restart: the signature of now if the verdict
-    /// is fresh).
+    /// came until then. One of a part of the MV is no look. `None`: not known, counts as changed (after a restart: the
+    /// signature of now if the verdict is fresh).
     pub looked: Option<u64>,
     /// When `signature` was first seen to differ from `looked`; `None`: just now.
     pub changed_ms: Option<u64>,
     /// When a run of it was last submitted or begun, or else when it was made; milliseconds since 1970-01-01 UTC.
     pub last_ms: u64,
+    /// Its latest refresh failed.
+    pub failed: Option<Failed>,
 }
 
 /// A run of a task that waits or runs.
@@ -101,6 +106,8 @@ pub enum Cause {
     /// The latest time of `EVERY` that has passed, milliseconds since 1970-01-01 UTC. Those missed before it are not made
     /// up for.
     Time { due_ms: u64 },
+    /// The latest refresh failed, and may go better now; since when it is to be tried again.
+    Again { due_ms: u64 },
 }
 
 /// What is to be done at `now_ms`, in this order: merges, submissions bottom-up, starts by priority and age.
@@ -115,6 +122,12 @@ pub fn due(view: &ScheduleView, now_ms: u64) -> Vec<Action> {
     actions.extend(submissions(view, &runs, now_ms));
     actions.extend(starts(&runs, view.limits.running_max));
     actions
+}
+
+/// When the next refresh that failed is to be tried again; until then `due` finds nothing that it does not find now.
+#[must_use]
+pub fn again_ms(view: &ScheduleView) -> Option<u64> {
+    view.mviews.iter().filter(|mview| starts_by_itself(mview)).filter_map(again).min()
 }
 
 /// How long after the `attempt`-th vain one (from 0) an inactive MV is tried to be made active again, minutes.
@@ -189,8 +202,25 @@ fn submissions(view: &ScheduleView, runs: &[&ScheduledRun], now_ms: u64) -> Vec<
 
 /// Why an MV is to be refreshed, if all below it is quiet.
 fn cause(mview: &ScheduledMview, now_ms: u64) -> Option<Cause> {
+    if !starts_by_itself(mview) {
+        return None;
+    }
+    let again = || again(mview).filter(|due_ms| *due_ms <= now_ms).map(|due_ms| Cause::Again { due_ms });
+    triggered(mview, now_ms).or_else(again)
+}
+
+fn starts_by_itself(mview: &ScheduledMview) -> bool {
+    mview.active && mview.trigger != RefreshTrigger::Manual
+}
+
+/// When what failed is to be tried again, if it was not yet.
+fn again(mview: &ScheduledMview) -> Option<u64> {
+    let failed = mview.failed?;
+    (mview.last_ms <= failed.ended_ms).then(|| failed.again_ms())
+}
+
+fn triggered(mview: &ScheduledMview, now_ms: u64) -> Option<Cause> {
     match mview.trigger {
-        _ if !mview.active => None,
         RefreshTrigger::Manual => None,
         RefreshTrigger::Change => {
             let changed = mview.looked != Some(mview.signature);
@@ -207,7 +237,7 @@ fn cause(mview: &ScheduledMview, now_ms: u64) -> Option<Cause> {
 fn goes_up(mview: &ScheduledMview, cause: Cause, below: Busy, wait_ms_max: u64, now_ms: u64) -> bool {
     let since_ms = match cause {
         Cause::Change { .. } => mview.changed_ms.unwrap_or(now_ms),
-        Cause::Time { due_ms } => due_ms,
+        Cause::Time { due_ms } | Cause::Again { due_ms } => due_ms,
     };
     match below {
         Busy::No => true,
@@ -261,6 +291,7 @@ mod tests {
             looked: Some(id),
             changed_ms: None,
             last_ms: 0,
+            failed: None,
         }
     }
 
@@ -277,6 +308,7 @@ mod tests {
             Action::Merge { run, into } => format!("merge {run} into {into}"),
             Action::Submit { mview, cause: Cause::Change { .. } } => format!("submit {mview}"),
             Action::Submit { mview, cause: Cause::Time { due_ms } } => format!("submit {mview} of {due_ms}"),
+            Action::Submit { mview, cause: Cause::Again { .. } } => format!("submit {mview} again"),
             Action::Start { run } => format!("start {run}"),
         };
         due(view, now_ms).iter().map(show).collect::<Vec<_>>().join(", ")
@@ -342,6 +374,41 @@ mod tests {
         check(1_003, 1_500, "submit 1 of 1500");
         check(1_003, 9_999, "submit 1 of 9500");
         check(9_500, 9_999, "");
+    }
+
+    #[test]
+    fn what_failed_is_tried_again() {
+        // It began at 100 s and failed at 900 s; tried again after 5 s, then after 10 s.
+        let failed = |count, mview: ScheduledMview| {
+            vec![ScheduledMview {
+                last_ms: 100_000,
+                failed: Some(Failed { count, ended_ms: 900_000 }),
+                ..mview
+            }]
+        };
+        let check = |mviews: &[ScheduledMview], runs: &[ScheduledRun], now_ms, expected: &str| {
+            assert_eq!(shown(&view(mviews.to_vec(), runs.to_vec()), now_ms), expected, "{mviews:#?}");
+        };
+        let once = failed(1, mview(1, &[9], false));
+        assert_eq!(again_ms(&view(once.clone(), vec![])), Some(905_000));
+        check(&once, &[], 904_999, "");
+        check(&once, &[], 905_000, "submit 1 again");
+        check(&once, &[run(50, 1, 50, false)], 905_000, "start 50");
+        check(&failed(2, mview(1, &[9], false)), &[], 909_999, "");
+        check(&failed(2, mview(1, &[9], false)), &[], 910_000, "submit 1 again");
+        // A change does not wait, and what was submitted since is not submitted again.
+        check(&failed(9, mview(1, &[9], true)), &[], 900_001, "submit 1");
+        let submitted = ScheduledMview { last_ms: 905_000, ..once[0].clone() };
+        assert_eq!(again_ms(&view(vec![submitted.clone()], vec![])), None);
+        check(&[submitted], &[], 999_000, "");
+        let manual = ScheduledMview { trigger: RefreshTrigger::Manual, ..once[0].clone() };
+        check(&[manual], &[], 999_000, "");
+        let inactive = ScheduledMview { active: false, ..once[0].clone() };
+        check(&[inactive], &[], 999_000, "");
+        let every = RefreshTrigger::Every { start_ms: 0, every_ms: 950_000 };
+        let every = ScheduledMview { trigger: every, ..once[0].clone() };
+        check(&[every.clone()], &[], 905_000, "submit 1 again");
+        check(&[every], &[], 950_000, "submit 1 of 950000");
     }
 
     #[test]

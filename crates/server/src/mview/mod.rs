@@ -22,6 +22,7 @@ pub use task_run::submit as submit_task_run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn_catalog::{Catalog, Mview, Table};
 use cairn_exec::QueryContext;
@@ -44,6 +45,8 @@ pub struct MviewJobs {
     wake: Notify,
     /// A run ended.
     ended: Notify,
+    /// The process is going down.
+    stopping: AtomicBool,
 }
 
 impl MviewJobs {
@@ -57,6 +60,18 @@ impl MviewJobs {
         if let Some(token) = self.running.lock().get(&run) {
             token.cancel();
         }
+    }
+
+    /// Stops all runs. Their records stay open, for the next start.
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for token in self.running.lock().values() {
+            token.cancel();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 }
 

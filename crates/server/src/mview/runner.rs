@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::{Catalog, Command, RunAdvance, RunState, Table, TaskOf, TaskRun};
+use cairn_catalog::{Catalog, Command, MviewState, RunAdvance, RunState, Table, TaskOf, TaskRun};
 use cairn_mview::{Strategy, batches, limit_automatic, select, strategy};
-use cairn_types::{Error, Result, TableId, TaskRunId};
+use cairn_types::{Error, ErrorKind, Result, TableId, TaskRunId};
 use tokio_util::sync::CancellationToken;
 
 use super::extra::Extra;
@@ -28,14 +28,32 @@ pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) 
     // That it runs stands in the journal before whatever it commits, but nothing waits for that.
     let (started, outcome) = tokio::join!(advance(&node, &run, 0, String::new()), work);
     let outcome = started.and(outcome);
+    // Not the end of it: the next start takes it up.
+    let interrupted = node.mviews.is_stopping() && is_cancelled(&outcome);
+    let outcome = match is_cancelled(&outcome) {
+        true => outcome.map_err(|error| gone(&node.catalog(), run.task).unwrap_or(error)),
+        false => outcome,
+    };
     if let Err(error) = &outcome {
         tracing::warn!(task = %run.task_name, %error, "a task run failed");
     }
-    refresh::end(&node, run.id, outcome, extra.json()).await;
+    if !interrupted {
+        refresh::end(&node, run.id, outcome, extra.json()).await;
+    }
     // After its end is recorded: a run that is open and not carried out would count as one that waits.
     node.mviews.running.lock().remove(&run.id);
     node.mviews.ended.notify_waiters();
     node.mviews.wake();
+}
+
+fn is_cancelled(outcome: &Result<RunState>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+}
+
+/// Why nobody needs a refresh any more; `None`: somebody does.
+fn gone(catalog: &Catalog, task: TaskOf) -> Option<Error> {
+    let TaskOf::Mview(id) = task else { return None };
+    live(catalog, id).err()
 }
 
 /// Refreshes once, and again after an error that may pass.
@@ -61,7 +79,7 @@ async fn attempt(
 
 /// Whether a try on the newest state may go better: others changed what was read or written.
 fn may_pass(node: &Node, id: TableId, error: &Error) -> bool {
-    error.kind() == cairn_types::ErrorKind::Conflict && alter::is_live_and_active(&node.catalog(), id)
+    error.kind() == ErrorKind::Conflict && alter::is_live_and_active(&node.catalog(), id)
 }
 
 /// The view, and with `CASCADE` those above it, bottom-up: each once, whatever ways lead to it.
@@ -124,8 +142,15 @@ async fn refresh_one(
 }
 
 fn live(catalog: &Catalog, id: TableId) -> Result<&Arc<Table>> {
-    let table = catalog.table(id).filter(|_| alter::is_live_and_active(catalog, id));
-    table.ok_or_else(|| Error::conflict("the materialized view is gone or inactive"))
+    let found = catalog.table(id).filter(|table| table.dropped.is_none());
+    let found = found.filter(|table| catalog.database(table.db).is_some_and(|db| db.dropped.is_none()));
+    let table = found.ok_or_else(|| Error::conflict("the materialized view was dropped"))?;
+    match table.mview().map(|mview| &mview.state) {
+        Some(MviewState::Inactive { reason, .. }) => {
+            Err(Error::conflict(format!("the materialized view is inactive: {reason}")))
+        }
+        _ => Ok(table),
+    }
 }
 
 /// The verdict on what `run` asks for.
@@ -154,6 +179,7 @@ async fn advance(node: &Node, run: &TaskRun, progress_percent: u32, extra: Strin
         error_code: 0,
         error: String::new(),
         extra,
+        into: None,
     };
     node.propose(Command::AdvanceRun(Box::new(advance))).await.map(|_| ())
 }
@@ -173,4 +199,3 @@ pub(super) fn start(node: &Arc<Node>, id: TaskRunId) -> bool {
     drop(node.env.spawn("task run", run(Arc::clone(node), record, cancel)));
     true
 }
-        into: None,

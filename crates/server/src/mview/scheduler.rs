@@ -6,7 +6,10 @@ use std::sync::Arc;
 use cairn_catalog::{
     Catalog, Command, Mview, RefreshTrigger, RunAdvance, RunState, RunTrigger, Table, Task, TaskOf, TaskRun,
 };
-use cairn_mview::schedule::{Action, Cause, Limits, ScheduleView, ScheduledMview, ScheduledRun, due};
+use cairn_mview::retry::{Failed, failures};
+use cairn_mview::schedule::{
+    Action, Cause, Limits, ScheduleView, ScheduledMview, ScheduledRun, again_ms, due,
+};
 use cairn_mview::{Purpose, is_fresh, signature};
 use cairn_types::{Result, TableId, TaskId, TaskRunId};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +28,7 @@ struct Memory {
     looked: Option<u64>,
     changed_ms: Option<u64>,
     last_ms: u64,
+    active: bool,
 }
 
 /// What the scheduler remembers between looks. Nothing in it is lost by a restart: verdicts say it again.
@@ -34,6 +38,8 @@ struct Scheduler {
     tasks: BTreeMap<TaskId, u64>,
     /// The catalog of the last look.
     seen: Option<Arc<Catalog>>,
+    /// When what failed is to be tried again.
+    again_ms: Option<u64>,
 }
 
 /// Schedules until `shutdown`.
@@ -51,9 +57,7 @@ pub async fn run(node: Arc<Node>, shutdown: CancellationToken) {
         }
     }
     // The runs stop before their next batch, and are taken up again by the next start.
-    for cancel in node.mviews.running.lock().values() {
-        cancel.cancel();
-    }
+    node.mviews.stop();
 }
 
 /// A task is any statement: half of it may have happened, so it is not taken up again. Refreshes are.
@@ -76,10 +80,12 @@ impl Scheduler {
         let now_ms = node.env.now_ms();
         self.submit_tasks(node, &catalog, now_ms).await?;
         let unchanged = self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalog));
-        if unchanged && !has_clock(&catalog) && !has_open_runs(&catalog) {
+        let again = self.again_ms.is_some_and(|again_ms| again_ms <= now_ms);
+        if unchanged && !again && !has_clock(&catalog) && !has_open_runs(&catalog) {
             return Ok(());
         }
         let view = self.view(&catalog, &running, now_ms);
+        self.again_ms = again_ms(&view);
         for action in due(&view, now_ms) {
             self.act(node, action, now_ms).await?;
         }
@@ -95,18 +101,35 @@ impl Scheduler {
             ..Limits::default()
         };
         self.views.retain(|id, _| catalog.table(*id).is_some());
-        let mviews = catalog.mviews().map(|(table, mview)| self.mview(catalog, table, mview, now_ms));
+        let failures = failures(catalog.task_runs().rev().map(|run| &**run));
+        let mviews = catalog.mviews().map(|(table, mview)| {
+            self.mview(catalog, table, mview, failures.get(&table.id).copied(), now_ms)
+        });
         let mviews = mviews.collect();
         let open = catalog.task_runs().filter(|run| run.state.is_open());
         ScheduleView { mviews, runs: open.map(|run| scheduled_run(running, run)).collect(), limits }
     }
 
-    fn mview(&mut self, catalog: &Catalog, table: &Table, mview: &Mview, now_ms: u64) -> ScheduledMview {
+    fn mview(
+        &mut self,
+        catalog: &Catalog,
+        table: &Table,
+        mview: &Mview,
+        failed: Option<Failed>,
+        now_ms: u64,
+    ) -> ScheduledMview {
         let signature = signature(catalog, table).unwrap_or(0);
         let memory = self.views.entry(table.id).or_insert_with(|| {
             let looked = is_up_to_date(catalog, table, mview, now_ms).then_some(signature);
-            Memory { looked, changed_ms: None, last_ms: last_run_ms(catalog, table) }
+            let last_ms = last_run_ms(catalog, table);
+            Memory { looked, changed_ms: None, last_ms, active: mview.is_active() }
         });
+        // What became inactive ended its runs, so that it was looked at in vain.
+        let awakes = mview.is_active() && !memory.active;
+        if awakes && !is_up_to_date(catalog, table, mview, now_ms) {
+            memory.looked = None;
+        }
+        memory.active = mview.is_active();
         match memory.looked == Some(signature) {
             true => memory.changed_ms = None,
             false => memory.changed_ms = memory.changed_ms.or(Some(now_ms)),
@@ -120,6 +143,7 @@ impl Scheduler {
             looked: memory.looked,
             changed_ms: memory.changed_ms,
             last_ms: memory.last_ms,
+            failed,
         }
     }
 
@@ -133,6 +157,7 @@ impl Scheduler {
                     error_code: 0,
                     error: format!("merged into run {into}"),
                     extra: String::new(),
+                    into: Some(TaskRunId(into)),
                 };
                 node.propose(Command::AdvanceRun(Box::new(advance))).await?;
                 node.mviews.ended.notify_waiters();
@@ -142,7 +167,8 @@ impl Scheduler {
                 let id = TaskRunId(run);
                 // It reads at least what is there now: what comes later is a change.
                 let catalog = node.catalog();
-                let task = catalog.task_run(id).map(|run| run.task);
+                let whole = catalog.task_run(id).filter(|run| run.request.range.is_none());
+                let task = whole.map(|run| run.task);
                 if let (true, Some(TaskOf::Mview(mview))) = (runner::start(node, id), task) {
                     self.looked(&catalog, mview, now_ms);
                 }
@@ -153,33 +179,32 @@ impl Scheduler {
 
     async fn submit(&mut self, node: &Arc<Node>, mview: TableId, cause: Cause, now_ms: u64) -> Result<()> {
         let catalog = node.catalog();
-        self.looked(&catalog, mview, now_ms);
         if !alter::is_live_and_active(&catalog, mview) {
             return Ok(());
         }
-                    into: Some(TaskRunId(into)),
+        let by_clock = catalog.table(mview).and_then(|table| table.mview()).is_some_and(has_period);
         let trigger = match cause {
-            Cause::Change { .. } => RunTrigger::OnBaseTableChange,
             Cause::Time { .. } => RunTrigger::Scheduled,
+            Cause::Again { .. } if by_clock => RunTrigger::Scheduled,
+            Cause::Change { .. } | Cause::Again { .. } => RunTrigger::OnBaseTableChange,
         };
         // A change that touches no cell (of an excluded range, undone before it was seen) is no run.
-        if let Some(table) = catalog.table(mview)
-            && is_fresh(&catalog, table, Purpose::Trigger, now_ms).unwrap_or(false)
-        {
-            return Ok(());
+        let fresh = |table: &Arc<Table>| is_fresh(&catalog, table, Purpose::Trigger, now_ms).unwrap_or(false);
+        // The first run may just have been submitted by the statement that made the view.
+        let is_new = |table: &Arc<Table>| table.mview().is_some_and(|m| m.freshness.is_empty());
+        let has_run =
+            catalog.table(mview).is_some_and(is_new) && refresh::has_open_run(&node.catalog(), mview);
+        if !has_run && !catalog.table(mview).is_some_and(fresh) {
+            refresh::submit_automatic(node, mview, trigger).await?;
         }
-        // Its first run may just have been submitted by the statement that made it.
-        if catalog.table(mview).and_then(|t| t.mview()).is_some_and(|m| m.freshness.is_empty())
-            && refresh::has_open_run(&node.catalog(), mview)
-        {
-            return Ok(());
-        }
-        refresh::submit_automatic(node, mview, trigger).await.map(|_| ())
+        // Last: a change whose run could not be recorded stays one.
+        self.looked(&catalog, mview, now_ms);
+        Ok(())
     }
 
     fn looked(&mut self, catalog: &Catalog, mview: TableId, now_ms: u64) {
         let looked = catalog.table(mview).and_then(|table| signature(catalog, table).ok());
-        self.views.insert(mview, Memory { looked, changed_ms: None, last_ms: now_ms });
+        self.views.insert(mview, Memory { looked, changed_ms: None, last_ms: now_ms, active: true });
     }
 
     /// Submits the runs of tasks whose time has come.
@@ -222,8 +247,11 @@ fn last_run_ms(catalog: &Catalog, table: &Table) -> u64 {
 }
 
 fn has_clock(catalog: &Catalog) -> bool {
-    let every = |mview: &Mview| matches!(mview.refresh.trigger, RefreshTrigger::Every { .. });
-    catalog.mviews().any(|(_, mview)| every(mview))
+    catalog.mviews().any(|(_, mview)| has_period(mview))
+}
+
+fn has_period(mview: &Mview) -> bool {
+    matches!(mview.refresh.trigger, RefreshTrigger::Every { .. })
 }
 
 fn has_open_runs(catalog: &Catalog) -> bool {
