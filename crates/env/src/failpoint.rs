@@ -4,6 +4,7 @@
 //! added here is tested from then on.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_types::{Error, Result};
@@ -41,7 +42,7 @@ pub const FAILPOINTS: &[&str] = &[
 ];
 
 /// What happens at a failpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Ends the process at once, as `kill -9` does: no destructor runs, nothing is flushed.
     Kill,
@@ -49,6 +50,33 @@ pub enum Action {
     Error,
     /// The step waits.
     SleepMs(u64),
+    /// The step waits as long as this file is there.
+    Hold(PathBuf),
+}
+
+/// Between two looks at the file of [`Action::Hold`].
+const HOLD_STEP: Duration = Duration::from_millis(5);
+
+/// How long a step waits.
+enum Wait {
+    No,
+    For(Duration),
+    While(PathBuf),
+}
+
+impl Wait {
+    /// What to wait next; `None`: no more.
+    fn next(&mut self) -> Option<Duration> {
+        match self {
+            Self::No => None,
+            Self::For(duration) => {
+                let duration = *duration;
+                *self = Self::No;
+                Some(duration)
+            }
+            Self::While(file) => file.exists().then_some(HOLD_STEP),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,21 +93,25 @@ pub struct Failpoints {
 }
 
 impl Failpoints {
-    /// Reads `name=action[@n];…`: action is `kill`, `error` or `sleep:MS`; `@n` lets n passes go by first.
+    /// Reads `name=action[@n];…`: action is `kill`, `error`, `sleep:MS` or `hold:FILE`; `@n` lets n passes go by first.
     ///
     /// # Errors
     /// `Analysis`, naming the part that is no setting.
     pub fn parse(text: &str) -> Result<Self> {
         let this = Self::default();
         for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
-            let bad =
-                || Error::analysis(format!("Failpoint setting '{part}' is not NAME=kill|error|sleep:MS[@n]"));
+            let bad = || {
+                Error::analysis(format!(
+                    "Failpoint setting '{part}' is not NAME=kill|error|sleep:MS|hold:FILE[@n]"
+                ))
+            };
             let (name, action) = part.split_once('=').ok_or_else(bad)?;
             let (action, skip) = action.split_once('@').unwrap_or((action, "0"));
             let action = match action.split_once(':') {
                 None if action == "kill" => Action::Kill,
                 None if action == "error" => Action::Error,
                 Some(("sleep", ms)) => Action::SleepMs(ms.parse().map_err(|_| bad())?),
+                Some(("hold", file)) if !file.is_empty() => Action::Hold(file.into()),
                 _ => return Err(bad()),
             };
             if !FAILPOINTS.contains(&name) {
@@ -103,16 +135,37 @@ impl Failpoints {
     }
 
     pub(crate) fn hit(&self, name: &'static str) -> Result<()> {
+        let mut wait = self.pass(name)?;
+        while let Some(duration) = wait.next() {
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "a failpoint holds up the very thread that passes it"
+            )]
+            std::thread::sleep(duration);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::hit`], but holds up the task alone: what else its thread carries out goes on.
+    pub(crate) async fn hit_async(&self, name: &'static str) -> Result<()> {
+        let mut wait = self.pass(name)?;
+        while let Some(duration) = wait.next() {
+            tokio::time::sleep(duration).await;
+        }
+        Ok(())
+    }
+
+    fn pass(&self, name: &'static str) -> Result<Wait> {
         debug_assert!(FAILPOINTS.contains(&name), "failpoint '{name}' is not in the table");
         let action = {
             let mut set = self.set.lock();
             match set.get_mut(name) {
-                None => return Ok(()),
+                None => return Ok(Wait::No),
                 Some(setting) if setting.skip > 0 => {
                     setting.skip -= 1;
-                    return Ok(());
+                    return Ok(Wait::No);
                 }
-                Some(setting) => setting.action,
+                Some(setting) => setting.action.clone(),
             }
         };
         match action {
@@ -121,14 +174,8 @@ impl Failpoints {
                 std::process::abort()
             }
             Action::Error => Err(Error::unavailable(format!("failpoint {name} is set to fail"))),
-            Action::SleepMs(ms) => {
-                #[allow(
-                    clippy::disallowed_methods,
-                    reason = "a failpoint holds up the very thread that passes it"
-                )]
-                std::thread::sleep(Duration::from_millis(ms));
-                Ok(())
-            }
+            Action::SleepMs(ms) => Ok(Wait::For(Duration::from_millis(ms))),
+            Action::Hold(file) => Ok(Wait::While(file)),
         }
     }
 }
@@ -144,11 +191,32 @@ mod tests {
         assert!(set.hit("load.after_commit").is_err());
         assert!(set.hit("vacuum.after_mark").is_ok());
         assert!(set.hit("load.after_segments").is_ok());
-        for bad in
-            ["load.after_commit", "load.after_commit=explode", "no.such=kill", "load.after_commit=kill@x"]
-        {
+        for bad in [
+            "load.after_commit",
+            "load.after_commit=explode",
+            "load.after_commit=hold:",
+            "no.such=kill",
+            "load.after_commit=kill@x",
+        ] {
             assert!(Failpoints::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_step_is_held_until_the_file_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hold");
+        std::fs::write(&file, "").unwrap();
+        let text = format!("refresh.before_commit=hold:{}@1", file.display());
+        let set = std::sync::Arc::new(Failpoints::parse(&text).unwrap());
+        set.hit_async("refresh.before_commit").await.unwrap();
+        let passed = std::sync::Arc::clone(&set);
+        let passed = tokio::spawn(async move { passed.hit_async("refresh.before_commit").await });
+        tokio::time::sleep(HOLD_STEP * 4).await;
+        assert!(!passed.is_finished());
+        std::fs::remove_file(&file).unwrap();
+        passed.await.unwrap().unwrap();
+        set.hit("refresh.before_commit").unwrap();
     }
 
     #[test]

@@ -113,6 +113,14 @@ impl Env {
         self.failpoints.hit(name)
     }
 
+    /// As [`Self::failpoint`], for a step of a task: one that is held up holds up nothing else.
+    ///
+    /// # Errors
+    /// `Unavailable` when the failpoint is set to fail.
+    pub async fn failpoint_async(&self, name: &'static str) -> cairn_types::Result<()> {
+        self.failpoints.hit_async(name).await
+    }
+
     #[must_use]
     pub fn failpoints(&self) -> &Failpoints {
         &self.failpoints

@@ -142,11 +142,11 @@ impl Committer {
             let parts = parts(&catalog, request)?;
             let changed = self.write_manifests(&catalog, &parts, &write).await?;
             let (before_commit, after_commit) = failpoints(request);
-            self.ctx.env.failpoint(before_commit)?;
+            self.ctx.env.failpoint_async(before_commit).await?;
             let changes = changed.iter().map(|c| c.change.clone()).collect();
             match self.ctx.meta.propose(command(request, changes)).await {
                 Ok(reply) => {
-                    self.ctx.env.failpoint(after_commit).map_err(Failure::Unknown)?;
+                    self.ctx.env.failpoint_async(after_commit).await.map_err(Failure::Unknown)?;
                     return Ok(committed(request, &reply, changed.len()));
                 }
                 Err(e) if may_have_happened(e.kind()) => return Err(Failure::Unknown(e)),
