@@ -238,6 +238,62 @@ pub async fn snapshot(conn: &mut Conn, name: &str) {
     wait_for(conn, &state, "FINISHED").await;
 }
 
+/// A file system of its own that holds little; unmounted at the end.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub fn mount(at: &Path, mib: u32) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        let size = format!("size={mib}m");
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status().unwrap();
+        assert!(status.success(), "the test must be root: it mounts a small file system");
+        Self(at.to_owned())
+    }
+
+    pub fn grow(&self, mib: u32) {
+        let size = format!("remount,size={mib}m");
+        assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
+    }
+
+    /// Bytes that still fit.
+    pub fn free_bytes(&self) -> usize {
+        let output = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.0).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().parse().unwrap()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that a failed test left behind may still hold files.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Before the columns of a query: it is answered from its tables.
+pub const PLAIN: &str = "/*+ SET_VAR(enable_materialized_view_rewrite=false) */";
+
+/// The lines of `EXPLAIN sql`.
+pub async fn explain(conn: &mut Conn, sql: &str) -> String {
+    let lines: Vec<String> = rows(conn, &format!("EXPLAIN {sql}")).await.into_iter().flatten().collect();
+    lines.join("\n")
+}
+
+/// How many cells of all views a refresh would make or drop.
+pub const STALE: &str =
+    "SELECT coalesce(sum(stale_partitions), 0) FROM information_schema.materialized_views";
+
+/// What [`STALE`] says.
+pub async fn stale(conn: &mut Conn) -> String {
+    one(conn, STALE).await
+}
+
+/// Refreshes a view, and waits for it.
+pub async fn refresh(conn: &mut Conn, mview: &str) {
+    run(conn, &format!("REFRESH MATERIALIZED VIEW {mview} WITH SYNC MODE")).await;
+}
+
 /// The Python that has the test clients.
 pub fn python() -> PathBuf {
     let venv = std::env::var("CAIRN_VENV")

@@ -7,6 +7,7 @@ mod faults;
 mod harness;
 mod lifecycle;
 mod loads;
+mod mview_faults;
 mod mviews;
 mod shortage;
 mod slt;

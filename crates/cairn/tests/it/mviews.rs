@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use mysql_async::Conn;
 
-use crate::harness::{Server, Start, cairn_ok, error, one, rows, run, snapshot, wait_for};
-
-/// The query is answered from its tables.
-const PLAIN: &str = "/*+ SET_VAR(enable_materialized_view_rewrite=false) */";
+use crate::harness::{
+    PLAIN, STALE, Server, Start, cairn_ok, error, explain, one, rows, run, snapshot, stale, wait_for,
+};
 
 async fn sales(server: &Server) -> Conn {
     let mut conn = server.connect().await;
@@ -27,17 +26,6 @@ async fn sales(server: &Server) -> Conn {
     run(&mut conn, "CREATE TABLE cities (id INT, name STRING) DISTRIBUTED BY HASH(id) BUCKETS 1").await;
     run(&mut conn, "INSERT INTO cities VALUES (1, 'Oslo'), (2, 'Rome')").await;
     conn
-}
-
-/// The lines of `EXPLAIN sql`.
-async fn explain(conn: &mut Conn, sql: &str) -> String {
-    let lines: Vec<String> = rows(conn, &format!("EXPLAIN {sql}")).await.into_iter().flatten().collect();
-    lines.join("\n")
-}
-
-/// How many cells of all views a refresh would rebuild.
-async fn stale(conn: &mut Conn) -> String {
-    one(conn, "SELECT coalesce(sum(stale_partitions), 0) FROM information_schema.materialized_views").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,12 +292,7 @@ async fn two_hundred_views_survive_the_upgrade_without_one_refresh() {
     assert_eq!(stale(&mut conn).await, "0");
 
     run(&mut conn, "INSERT INTO d.t3 VALUES ('2024-02-05', 50)").await;
-    wait_for(
-        &mut conn,
-        "SELECT coalesce(sum(stale_partitions), 0) FROM information_schema.materialized_views",
-        "0",
-    )
-    .await;
+    wait_for(&mut conn, STALE, "0").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after: usize = one(&mut conn, runs).await.parse().unwrap();
     let others = "SELECT count(*) FROM information_schema.materialized_views WHERE table_name LIKE 'v3%' AND \

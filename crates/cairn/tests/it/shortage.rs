@@ -2,38 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::faults::{flip, walk};
-use crate::harness::{Server, Start, error, one, rows, run};
-
-/// A file system of its own that holds little; unmounted at the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, mib: u32) -> Self {
-        std::fs::create_dir_all(at).unwrap();
-        let size = format!("size={mib}m");
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status().unwrap();
-        assert!(status.success(), "the test must be root: it mounts a small file system");
-        Self(at.to_owned())
-    }
-
-    fn grow(&self, mib: u32) {
-        let size = format!("remount,size={mib}m");
-        assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a server that a failed test left behind may still hold files.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+use crate::harness::{Server, SmallDisk, Start, error, one, rows, run};
 
 /// Rows that compression does not make small.
 const INSERT: &str = "INSERT INTO d.t SELECT value, concat(md5(cast(value + $SALT AS STRING)), \
