@@ -237,6 +237,10 @@ impl Engine {
             options.execution.target_partitions = context.parallelism;
         }
         state.register_catalog_list(Arc::new(names));
+        // What `now()` is, everywhere in the query: without it nothing can tell the time.
+        let now_micros = i64::try_from(self.tablets.env().now_micros()).ok();
+        state.execution_props_mut().query_execution_start_time =
+            now_micros.and_then(chrono::DateTime::from_timestamp_micros);
         state
     }
 
