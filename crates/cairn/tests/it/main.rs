@@ -8,6 +8,7 @@ mod harness;
 mod lifecycle;
 mod loads;
 mod mview_faults;
+mod mview_statements;
 mod mviews;
 mod shortage;
 mod slt;
