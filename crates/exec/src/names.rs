@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
-    Expr, Function, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
+    Expr, Function, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
     SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
@@ -277,8 +277,13 @@ fn lower_select(select: &mut Select) {
             SelectItem::UnnamedExpr(expr) => {
                 let text = expr.to_string().to_lowercase();
                 let is_new = seen.insert(text.clone());
-                // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name.
-                let is_computed = matches!(expr, Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_));
+                // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name, and so
+                // would `now()` and `current_date()`.
+                let is_computed = match expr {
+                    Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) => true,
+                    Expr::Function(function) => has_no_arguments(function),
+                    _ => false,
+                };
                 if !is_new || is_computed {
                     let name = if is_new { text } else { format!("{text}#{at}") };
                     let alias = Ident::with_quote('`', name);
@@ -287,6 +292,14 @@ fn lower_select(select: &mut Select) {
             }
             _ => {}
         }
+    }
+}
+
+fn has_no_arguments(function: &Function) -> bool {
+    match &function.args {
+        FunctionArguments::None => true,
+        FunctionArguments::List(list) => list.args.is_empty(),
+        FunctionArguments::Subquery(_) => false,
     }
 }
 
@@ -328,7 +341,7 @@ mod tests {
 
     #[test]
     fn facts_of_the_session_are_put_in() {
-        check("SELECT @@autocommit, DATABASE()", "SELECT 1, 'db'", &["@@autocommit", "DATABASE()"]);
+        check("SELECT @@autocommit, DATABASE()", "SELECT 1, 'db' AS `database()`", &["@@autocommit", "DATABASE()"]);
         check("SELECT @nothing", "SELECT NULL", &["@nothing"]);
         let mut unknown = cairn_sql::parse_query("SELECT @@nonsense").unwrap();
         assert!(normalize(&mut unknown, &Facts).unwrap_err().message().contains("nonsense"));
