@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
-    Expr, Function, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
-    SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 /// Gives the values of `@@variables` and `@variables`, and of functions that are facts of the session.
@@ -341,7 +341,11 @@ mod tests {
 
     #[test]
     fn facts_of_the_session_are_put_in() {
-        check("SELECT @@autocommit, DATABASE()", "SELECT 1, 'db' AS `database()`", &["@@autocommit", "DATABASE()"]);
+        check(
+            "SELECT @@autocommit, DATABASE()",
+            "SELECT 1, 'db' AS `database()`",
+            &["@@autocommit", "DATABASE()"],
+        );
         check("SELECT @nothing", "SELECT NULL", &["@nothing"]);
         let mut unknown = cairn_sql::parse_query("SELECT @@nonsense").unwrap();
         assert!(normalize(&mut unknown, &Facts).unwrap_err().message().contains("nonsense"));
