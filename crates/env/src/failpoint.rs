@@ -181,6 +181,7 @@ impl Failpoints {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test plays the one who holds the file")]
 mod tests {
     use super::*;
 

@@ -407,7 +407,7 @@ mod tests {
         check(&[inactive], &[], 999_000, "");
         let every = RefreshTrigger::Every { start_ms: 0, every_ms: 950_000 };
         let every = ScheduledMview { trigger: every, ..once[0].clone() };
-        check(&[every.clone()], &[], 905_000, "submit 1 again");
+        check(std::slice::from_ref(&every), &[], 905_000, "submit 1 again");
         check(&[every], &[], 950_000, "submit 1 of 950000");
     }
 
