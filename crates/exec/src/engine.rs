@@ -26,7 +26,7 @@ use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
-use crate::{constant, files, functions, semantics};
+use crate::{constant, count_distinct, files, functions, semantics};
 
 /// Limits of the process that runs queries.
 #[derive(Clone, Debug)]
@@ -105,6 +105,7 @@ impl Engine {
             .with_config(config())
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rules(count_distinct::rules())
             .with_type_planner(Arc::new(semantics::Types));
         let planners = builder.expr_planners().take().unwrap_or_default();
         let planners = std::iter::once(Arc::new(semantics::Arithmetic) as _).chain(planners).collect();

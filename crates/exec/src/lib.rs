@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod constant;
+mod count_distinct;
 mod engine;
 mod error;
 mod explain;
