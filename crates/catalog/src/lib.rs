@@ -19,6 +19,7 @@ mod apply;
 mod bounds_index;
 mod command;
 pub mod database;
+mod floor;
 pub mod image;
 mod mview;
 mod mview_binding;
@@ -48,6 +49,7 @@ pub use command::{
     Command, MviewSpec, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim,
 };
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
+pub use floor::Floor;
 pub use mview::{
     Base, Definition, Freshness, InactiveCause, LinkColumn, Mview, MviewState, PartitionLink, RefreshScheme,
     RefreshTrigger, Seen, Transform,

@@ -97,6 +97,17 @@ impl Bounds {
     }
 }
 
+/// A key that is no start of a slice would take no row, and what is asked by slices would not find it.
+fn check_key(partitioning: &Partitioning, name: &str, key: &[Literal]) -> Result<()> {
+    let start = partitioning.key(key)?;
+    match key.iter().zip(start.iter()).find(|(value, start)| value != start) {
+        None => Ok(()),
+        Some((value, start)) => Err(Error::analysis(format!(
+            "partition {name}: '{value}' is not the start of a slice of its partition column; that is '{start}'"
+        ))),
+    }
+}
+
 fn begins_before(lower: Option<&Vec<Literal>>, upper: Option<&Vec<Literal>>) -> bool {
     match (lower, upper) {
         (Some(lower), Some(upper)) => compare(lower, upper) == Ordering::Less,
@@ -208,6 +219,9 @@ impl Catalog {
             && !begins_before(lower.as_ref(), upper.as_ref())
         {
             return Err(Error::analysis(format!("partition {} has no room between its bounds", spec.name)));
+        }
+        if let Bounds::List { keys } = &spec.bounds {
+            keys.iter().try_for_each(|key| check_key(&olap.partitioning, &spec.name, key))?;
         }
         let near = self.bounds.neighbours(table, &spec.bounds);
         let mut near = near.into_iter().filter_map(|id| self.partition(id));

@@ -1,10 +1,12 @@
 //! How a table is cut into partitions, and which partition a new row makes.
 
+use std::borrow::Cow;
+
 use cairn_types::{Error, Literal, Result, value};
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
-use crate::{Bounds, PartitionSpec};
+use crate::{Bounds, Floor, PartitionSpec};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -27,9 +29,13 @@ pub enum Partitioning {
         unit: TimeUnit,
         step: u32,
     },
-    /// `(c…)`: one list partition a combination of values, made when a row needs one.
+    /// `(e…)`: one list partition a combination of values, made when a row needs one. Each expression is a column or
+    /// a floor of one; [`Partitioning::values`] makes it.
     Values {
         columns: Vec<usize>,
+        /// One a column, in their order; empty when no column has any.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        floors: Vec<Option<Floor>>,
     },
 }
 
@@ -136,12 +142,17 @@ impl TimeUnit {
     }
 
     fn name_of(self, start: NaiveDateTime) -> String {
+        format!("p{}", self.digits(start))
+    }
+
+    /// A time as digits down to this unit.
+    pub(crate) fn digits(self, start: NaiveDateTime) -> String {
         let pattern = match self {
-            Self::Minute => "p%Y%m%d%H%M",
-            Self::Hour => "p%Y%m%d%H",
-            Self::Day | Self::Week => "p%Y%m%d",
-            Self::Month | Self::Quarter => "p%Y%m",
-            Self::Year => "p%Y",
+            Self::Minute => "%Y%m%d%H%M",
+            Self::Hour => "%Y%m%d%H",
+            Self::Day | Self::Week => "%Y%m%d",
+            Self::Month | Self::Quarter => "%Y%m",
+            Self::Year => "%Y",
         };
         start.format(pattern).to_string()
     }
@@ -158,13 +169,55 @@ fn month_start(months_since_year_1: i64) -> Option<NaiveDateTime> {
 }
 
 impl Partitioning {
+    /// One list partition a combination of the columns' values.
+    #[must_use]
+    pub fn values(columns: Vec<usize>) -> Self {
+        Self::Values { columns, floors: Vec::new() }
+    }
+
+    /// One list partition a combination of values, of columns that may be cut into slices of time.
+    #[must_use]
+    pub fn floored_values(columns: Vec<(usize, Option<Floor>)>) -> Self {
+        let (columns, floors): (_, Vec<_>) = columns.into_iter().unzip();
+        // One way to write it: partitionings are compared.
+        let floors = if floors.iter().all(Option::is_none) { Vec::new() } else { floors };
+        Self::Values { columns, floors }
+    }
+
     /// Positions of the columns whose values decide.
     #[must_use]
     pub fn columns(&self) -> &[usize] {
         match self {
             Self::None => &[],
-            Self::Range { columns } | Self::List { columns } | Self::Values { columns } => columns,
+            Self::Range { columns } | Self::List { columns } | Self::Values { columns, .. } => columns,
             Self::Time { column, .. } => std::slice::from_ref(column),
+        }
+    }
+
+    /// The floor of the partition column at this place among [`Partitioning::columns`]: the keys of its list partitions
+    /// hold starts of slices.
+    #[must_use]
+    pub fn floor(&self, at: usize) -> Option<Floor> {
+        match self {
+            Self::Values { floors, .. } => floors.get(at).copied().flatten(),
+            _ => None,
+        }
+    }
+
+    /// What bounds are asked for about a row with these values of [`Partitioning::columns`].
+    ///
+    /// # Errors
+    /// `InvalidValue` when a value is outside of what a partition can hold.
+    pub fn key<'v>(&self, values: &'v [Literal]) -> Result<Cow<'v, [Literal]>> {
+        match self {
+            Self::Values { floors, .. } if !floors.is_empty() => {
+                let start = |(at, value)| match self.floor(at) {
+                    Some(floor) => floor.start(value),
+                    None => Ok(Literal::clone(value)),
+                };
+                values.iter().enumerate().map(start).collect::<Result<_>>().map(Cow::Owned)
+            }
+            _ => Ok(Cow::Borrowed(values)),
         }
     }
 
@@ -183,12 +236,35 @@ impl Partitioning {
         match self {
             Self::None | Self::Range { .. } | Self::List { .. } => Ok(None),
             Self::Time { unit, step, .. } => time_partition(key, *unit, *step).map(Some),
-            Self::Values { .. } => Ok(Some(PartitionSpec {
-                name: values_name(key),
-                bounds: Bounds::List { keys: vec![key.to_vec()] },
-                buckets: None,
-            })),
+            Self::Values { .. } => {
+                let key = self.key(key)?.into_owned();
+                let name = self.values_name(&key);
+                Ok(Some(PartitionSpec { name, bounds: Bounds::List { keys: vec![key] }, buckets: None }))
+            }
         }
+    }
+
+    /// `p` and the values; characters that a name cannot have stand as `_` and their code, so names never collide.
+    fn values_name(&self, key: &[Literal]) -> String {
+        let mut name = String::from("p");
+        for (at, value) in key.iter().enumerate() {
+            if at > 0 {
+                name.push('_');
+            }
+            let slice = self.floor(at).and_then(|floor| floor.name(value));
+            let text = match (slice, value) {
+                (Some(slice), _) => slice,
+                (None, Literal::Date(days)) => value::format_date(*days).replace('-', ""),
+                (None, other) => other.to_string(),
+            };
+            for c in text.chars() {
+                match c {
+                    c if c.is_alphanumeric() => name.push(c),
+                    c => name.push_str(&format!("_{:x}_", u32::from(c))),
+                }
+            }
+        }
+        name
     }
 }
 
@@ -205,7 +281,7 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
                 buckets: None,
             });
         }
-        _ => value_time(value),
+        _ => time_of(value),
     }
     .ok_or_else(out_of_range)?;
     let start = unit.floor(time, step);
@@ -221,7 +297,7 @@ fn time_partition(key: &[Literal], unit: TimeUnit, step: u32) -> Result<Partitio
 }
 
 /// The time that a date or time begins; `None` for other values, and outside of the years 0 to 9999.
-fn value_time(value: &Literal) -> Option<NaiveDateTime> {
+pub(crate) fn time_of(value: &Literal) -> Option<NaiveDateTime> {
     let micros = match value {
         Literal::Date(days) => i64::from(*days).checked_mul(MICROS_PER_DAY)?,
         Literal::DateTime(micros) => *micros,
@@ -231,29 +307,8 @@ fn value_time(value: &Literal) -> Option<NaiveDateTime> {
     (0..=9999).contains(&time.year()).then_some(time)
 }
 
-fn micros(time: NaiveDateTime) -> i64 {
+pub(crate) fn micros(time: NaiveDateTime) -> i64 {
     time.and_utc().timestamp_micros()
-}
-
-/// `p` and the values; characters that a name cannot have stand as `_` and their code, so names never collide.
-fn values_name(key: &[Literal]) -> String {
-    let mut name = String::from("p");
-    for (position, value) in key.iter().enumerate() {
-        if position > 0 {
-            name.push('_');
-        }
-        let text = match value {
-            Literal::Date(days) => value::format_date(*days).replace('-', ""),
-            other => other.to_string(),
-        };
-        for c in text.chars() {
-            match c {
-                c if c.is_alphanumeric() => name.push(c),
-                c => name.push_str(&format!("_{:x}_", u32::from(c))),
-            }
-        }
-    }
-    name
 }
 
 /// The partitions of `START (…) END (…) EVERY (INTERVAL n unit)`.
@@ -270,8 +325,7 @@ pub fn every(
     let bad = |what: &str| {
         Error::analysis(format!("START ({start}) END ({end}) EVERY ({step} {}): {what}", unit.name()))
     };
-    let (mut at, stop) =
-        (value_time(start).zip(value_time(end))).ok_or_else(|| bad("bounds must be dates"))?;
+    let (mut at, stop) = (time_of(start).zip(time_of(end))).ok_or_else(|| bad("bounds must be dates"))?;
     let literal = |time: NaiveDateTime| match start {
         Literal::Date(_) => {
             Literal::Date(i32::try_from(micros(time).div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
@@ -356,13 +410,56 @@ mod tests {
 
     #[test]
     fn value_partitions_have_different_names() {
-        let partitioning = Partitioning::Values { columns: vec![0, 1] };
+        let partitioning = Partitioning::values(vec![0, 1]);
         let name = |a: &str, b: &str| {
             let key = [Literal::Str(a.into()), Literal::Str(b.into())];
             partitioning.automatic(&key).unwrap().unwrap().name
         };
         assert_eq!(name("bei jing", "x"), "pbei_20_jing_x");
         assert_ne!(name("a_", "b"), name("a", "_b"));
+    }
+
+    /// By day, by the value, by month of a time.
+    fn floored() -> Partitioning {
+        let floor = |unit| Some(Floor { unit, step: 1 });
+        Partitioning::floored_values(vec![(2, floor(TimeUnit::Day)), (0, None), (1, floor(TimeUnit::Month))])
+    }
+
+    #[test]
+    fn rows_of_one_slice_share_a_partition() {
+        let check = |date: &str, text: &str, time: &str, expected: &str| {
+            let literal = |text: &str, ty| match text {
+                "NULL" => Literal::Null,
+                text => Literal::parse(text, ty).unwrap(),
+            };
+            let row = [
+                literal(date, SqlType::Date),
+                literal(text, SqlType::String),
+                literal(time, SqlType::DateTime),
+            ];
+            let spec = floored().automatic(&row).unwrap().unwrap();
+            let Bounds::List { keys } = &spec.bounds else { panic!("not a list") };
+            let key = keys[0].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            assert_eq!(format!("{} ({key})", spec.name), expected);
+            assert!(spec.bounds.contains(&floored().key(&row).unwrap()));
+        };
+        let march = "p20240229_bei_20_jing_202403 (2024-02-29, bei jing, 2024-03-01 00:00:00)";
+        check("2024-02-29", "bei jing", "2024-03-01 00:00:00", march);
+        check("2024-02-29", "bei jing", "2024-03-31 23:59:59", march);
+        check("NULL", "a", "2024-12-31 01:00:00", "pNULL_a_202412 (NULL, a, 2024-12-01 00:00:00)");
+        check("2024-01-01", "NULL", "NULL", "p20240101_NULL_NULL (2024-01-01, NULL, NULL)");
+    }
+
+    #[test]
+    fn without_floors_it_is_written_as_ever() {
+        let check = |partitioning: Partitioning, json: &str| {
+            assert_eq!(serde_json::to_string(&partitioning).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Partitioning>(json).unwrap(), partitioning);
+        };
+        check(Partitioning::values(vec![0, 1]), r#"{"Values":{"columns":[0,1]}}"#);
+        check(Partitioning::floored_values(vec![(1, None)]), r#"{"Values":{"columns":[1]}}"#);
+        let floors = r#"[{"unit":"Day","step":1},null,{"unit":"Month","step":1}]"#;
+        check(floored(), &format!(r#"{{"Values":{{"columns":[2,0,1],"floors":{floors}}}}}"#));
     }
 
     #[test]

@@ -405,5 +405,21 @@ fn check_spec(spec: &TableSpec) -> Result<()> {
             return Err(Error::internal(format!("column {position} of a table with {columns} columns")));
         }
     }
+    check_floors(spec)
+}
+
+fn check_floors(spec: &TableSpec) -> Result<()> {
+    if let Partitioning::Values { columns, floors } = &spec.partitioning
+        && !floors.is_empty()
+        && floors.len() != columns.len()
+    {
+        return Err(Error::internal(format!("{} floors for {} columns", floors.len(), columns.len())));
+    }
+    for (at, position) in spec.partitioning.columns().iter().enumerate() {
+        if let (Some(floor), Some(column)) = (spec.partitioning.floor(at), spec.schema.columns.get(*position))
+        {
+            floor.check(column)?;
+        }
+    }
     Ok(())
 }

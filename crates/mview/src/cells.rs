@@ -53,7 +53,7 @@ pub(crate) fn sources(bases: &[BoundBase<'_>], from: &[Source<'_>]) -> BTreeMap<
 mod tests {
     use super::*;
     use crate::testing::{World, by_month, date, datetime, floor, list, range, text};
-    use cairn_catalog::{Partitioning, TimeUnit, Transform};
+    use cairn_catalog::{Floor, Partitioning, TimeUnit, Transform};
     use cairn_types::SqlType;
 
     const DATE: SqlType = SqlType::Date;
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn lists_are_mirrored_grouped_and_projected() {
         let lists = || Partitioning::List { columns: vec![0] };
-        let values = || Partitioning::Values { columns: vec![0] };
+        let values = || Partitioning::values(vec![0]);
         let a = [("asia", list("jp;cn")), ("eu", list("de")), ("none", list("NULL"))];
         let one = world(&[(TEXT, lists(), &a)], &Transform::Same, (TEXT, lists()));
         check(&one, &["none (NULL) none", "asia (cn;jp) asia", "eu (de) eu"]);
@@ -284,20 +284,129 @@ mod tests {
     #[test]
     fn fewer_columns_than_the_base_group() {
         let mut world = World::new();
-        world.table("a", &[TEXT, TEXT], Partitioning::Values { columns: vec![0, 1] });
+        world.table("a", &[TEXT, TEXT], Partitioning::values(vec![0, 1]));
         for (name, keys) in [("p1", "cn,1"), ("p2", "jp,1"), ("p3", "cn,2")] {
             world.add("a", name, list(keys));
         }
-        world.mview("m", &[TEXT], Partitioning::Values { columns: vec![0] }, &["a"]);
+        world.mview("m", &[TEXT], Partitioning::values(vec![0]), &["a"]);
         world.link("m", "a", &[(0, Transform::Same)]);
         check(&world, &["pcn (cn) p1+p3", "pjp (jp) p2"]);
-        world.mview("both", &[TEXT, TEXT], Partitioning::Values { columns: vec![0, 1] }, &["a"]);
+        world.mview("both", &[TEXT, TEXT], Partitioning::values(vec![0, 1]), &["a"]);
         world.link("both", "a", &[(1, Transform::Same), (0, Transform::Same)]);
         let swapped = cells(&world.catalog(), world.get("both")).unwrap();
         assert_eq!(
             swapped.iter().map(|c| show(&c.bounds)).collect::<Vec<_>>(),
             ["(1,cn)", "(1,jp)", "(2,cn)"]
         );
+    }
+
+    /// A list of a date and a text, both `NULL` or not: keys apart by `;`.
+    fn days(keys: &str) -> Bounds {
+        let literal = |at: usize, t: &str| match (at, t) {
+            (_, "NULL") => cairn_types::Literal::Null,
+            (0, t) if t.len() == 10 => date(t),
+            (0, t) => datetime(t),
+            (_, t) => text(t),
+        };
+        let key = |key: &str| key.split(',').enumerate().map(|(at, t)| literal(at, t)).collect();
+        Bounds::List { keys: keys.split(';').map(key).collect() }
+    }
+
+    fn by(unit: TimeUnit) -> Partitioning {
+        Partitioning::floored_values(vec![(0, Some(Floor { unit, step: 1 })), (1, None)])
+    }
+
+    /// An MV `m` by `to` over `a` by slices of days or more and a text; linked by these columns.
+    fn sliced(
+        from: Partitioning,
+        partitions: &[&str],
+        links: &[(usize, Transform)],
+        to: Partitioning,
+    ) -> World {
+        let mut world = World::new();
+        world.table("a", &[DATE, TEXT], from);
+        for (at, keys) in partitions.iter().enumerate() {
+            world.add("a", &format!("s{at}"), days(keys));
+        }
+        world.mview("m", &[DATE, TEXT], to, &["a"]);
+        world.link("m", "a", links);
+        world
+    }
+
+    #[test]
+    fn slices_of_lists_are_followed_made_coarser_or_cut() {
+        use TimeUnit::{Day, Month, Week, Year};
+        let both = |unit| vec![(0, floor(unit)), (1, Transform::Same)];
+        let partitions = ["2024-01-31,x", "2024-01-31,y", "2024-02-01,x", "NULL,x", "2024-01-30,NULL"];
+        check(
+            &sliced(by(Day), &partitions, &both(Day), by(Day)),
+            &[
+                "pNULL_x (NULL,x) s3",
+                "p20240130_NULL (2024-01-30,NULL) s4",
+                "p20240131_x (2024-01-31,x) s0",
+                "p20240131_y (2024-01-31,y) s1",
+                "p20240201_x (2024-02-01,x) s2",
+            ],
+        );
+        check(
+            &sliced(by(Day), &partitions, &both(Month), by(Month)),
+            &[
+                "pNULL_x (NULL,x) s3",
+                "p202401_NULL (2024-01-01,NULL) s4",
+                "p202401_x (2024-01-01,x) s0",
+                "p202401_y (2024-01-01,y) s1",
+                "p202402_x (2024-02-01,x) s2",
+            ],
+        );
+        let years = Partitioning::floored_values(vec![(1, None), (0, Some(Floor { unit: Year, step: 1 }))]);
+        let turned = [(1, Transform::Same), (0, floor(Year))];
+        check(
+            &sliced(by(Day), &partitions, &turned, years),
+            &[
+                "pNULL_2024 (NULL,2024-01-01) s4",
+                "px_NULL (x,NULL) s3",
+                "px_2024 (x,2024-01-01) s0+s2",
+                "py_2024 (y,2024-01-01) s1",
+            ],
+        );
+        // The text alone, and ranges from the time alone.
+        let texts = sliced(by(Day), &partitions, &[(1, Transform::Same)], Partitioning::values(vec![1]));
+        check(&texts, &["pNULL (NULL) s4", "px (x) s0+s2+s3", "py (y) s1"]);
+        let months = sliced(by(Day), &partitions, &[(0, floor(Month))], by_month());
+        check(
+            &months,
+            &[
+                "pNULL [- NULL+) s3",
+                "p202401 [2024-01-01 2024-02-01) s0+s1+s4",
+                "p202402 [2024-02-01 2024-03-01) s2",
+            ],
+        );
+        // A week of the base is of two months, and a month of several weeks.
+        let weeks = ["2024-01-29,x", "2024-02-05,y"];
+        let months = sliced(by(Week), &weeks, &[(0, floor(Month))], by_month());
+        check(&months, &["p202401 [2024-01-01 2024-02-01) s0", "p202402 [2024-02-01 2024-03-01) s0+s1"]);
+        let month = ["2024-02-01,x"];
+        let week = Partitioning::Time { column: 0, unit: Week, step: 1 };
+        let weeks = sliced(by(Month), &month, &[(0, floor(Week))], week);
+        let starts = ["2024-01-29", "2024-02-05", "2024-02-12", "2024-02-19", "2024-02-26", "2024-03-04"];
+        let expected: Vec<String> = starts
+            .windows(2)
+            .map(|pair| format!("p{} [{} {}) s0", pair[0].replace('-', ""), pair[0], pair[1]))
+            .collect();
+        check(&weeks, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn slices_that_are_not_within_cells_say_so() {
+        let reason = "materialized view m: partition s0 of shop.a: its slices by month are not within the partitions of \
+                      the materialized view";
+        for to in [TimeUnit::Day, TimeUnit::Week] {
+            let links = [(0, floor(to)), (1, Transform::Same)];
+            assert_eq!(error(&sliced(by(TimeUnit::Month), &["2024-02-01,x"], &links, by(to))), reason);
+        }
+        let same = [(0, Transform::Same), (1, Transform::Same)];
+        let exact = Partitioning::values(vec![0, 1]);
+        assert_eq!(error(&sliced(by(TimeUnit::Month), &["2024-02-01,x"], &same, exact)), reason);
     }
 
     #[test]

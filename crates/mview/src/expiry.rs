@@ -1,6 +1,6 @@
 //! Cells that are not wanted, or not refreshed by themselves, because they are old.
 
-use cairn_catalog::{Bounds, Table};
+use cairn_catalog::{Bounds, Floor, Table};
 use cairn_types::{Error, Literal, Result};
 
 use crate::plan::Planned;
@@ -14,7 +14,7 @@ pub(crate) fn drop_expired(table: &Table, cells: &mut Vec<Planned<'_>>, now_ms: 
     if let Some(oldest) = properties::oldest_kept(&olap.properties, now_ms)? {
         let mut old = Vec::with_capacity(cells.len());
         for cell in &*cells {
-            old.push(end(&cell.bounds)?.is_some_and(|end| end <= oldest));
+            old.push(end(&cell.bounds, olap.partitioning.floor(0))?.is_some_and(|end| end <= oldest));
         }
         let mut old = old.into_iter();
         cells.retain(|_| old.next() != Some(true));
@@ -60,29 +60,30 @@ fn start(bounds: &Bounds) -> Result<Option<i64>> {
     match bounds {
         Bounds::All => Ok(None),
         Bounds::Range { lower, .. } => Ok(lower.as_ref().and_then(|key| micros(key.first()?).ok())),
-        Bounds::List { .. } => Ok(last_value(bounds)?.map(|(start, _)| start)),
+        Bounds::List { .. } => Ok(last_value(bounds, None)?.map(|(start, _)| start)),
     }
 }
 
-/// When the last value of a cell has passed; `None` when it has no end.
-fn end(bounds: &Bounds) -> Result<Option<i64>> {
+/// When the last value of a cell has passed, whose first column may be cut by `floor`; `None` when it has no end.
+fn end(bounds: &Bounds, floor: Option<Floor>) -> Result<Option<i64>> {
     match bounds {
         Bounds::All => Ok(None),
         Bounds::Range { upper, .. } => {
             upper.as_ref().and_then(|key| key.first()).map(micros).transpose().map_err(no_time)
         }
-        Bounds::List { .. } => Ok(last_value(bounds)?.map(|(_, end)| end)),
+        Bounds::List { .. } => Ok(last_value(bounds, floor)?.map(|(_, end)| end)),
     }
 }
 
 /// From when to when the newest value of a list lasts. NULL is before all.
-fn last_value(bounds: &Bounds) -> Result<Option<(i64, i64)>> {
+fn last_value(bounds: &Bounds, floor: Option<Floor>) -> Result<Option<(i64, i64)>> {
     let Bounds::List { keys } = bounds else { return Ok(None) };
     let last = keys.iter().filter_map(|key| key.first()).max();
-    last.map(|value| match value {
-        Literal::Null => Ok((BEFORE_ALL, BEFORE_ALL)),
-        Literal::Date(_) => micros(value).map(|start| (start, start.saturating_add(DAY))),
-        value => micros(value).map(|start| (start, start.saturating_add(1))),
+    last.map(|value| match (value, floor) {
+        (Literal::Null, _) => Ok((BEFORE_ALL, BEFORE_ALL)),
+        (value, Some(floor)) => Ok((micros(value)?, micros(&floor.end(value)?)?)),
+        (Literal::Date(_), None) => micros(value).map(|start| (start, start.saturating_add(DAY))),
+        (value, None) => micros(value).map(|start| (start, start.saturating_add(1))),
     })
     .transpose()
     .map_err(no_time)

@@ -58,7 +58,7 @@ fn keys<'a>(bound: &Bound<'a>) -> Result<Vec<(Key, Vec<Source<'a>>)>> {
             };
             for key in keys {
                 let project = |at: usize| key.get(at).unwrap_or(&Literal::Null);
-                let key: Result<Key> = maps.iter().map(|map| map.point(project(map.from))).collect();
+                let key: Result<Key> = maps.iter().map(|map| map.key(project(map.from))).collect();
                 let key = key.map_err(|e| e.context(what()))?;
                 found.push((key, Source { base: position, partition }));
             }

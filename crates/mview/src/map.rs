@@ -1,6 +1,6 @@
 //! How values of a base's partition column become values of the MV's.
 
-use cairn_catalog::{PartitionLink, Transform};
+use cairn_catalog::{Floor, PartitionLink, Transform};
 use cairn_types::{Error, Literal, Result, SqlType};
 
 use crate::bound::{Bound, BoundBase};
@@ -12,6 +12,8 @@ use crate::time::{BEFORE_ALL_DATE, Round, Slicer, literal, micros};
 pub(crate) struct ColumnMap<'a> {
     /// Position in the base's partition key.
     pub from: usize,
+    /// The slices of time that the base's list partitions hold of it.
+    pub slices: Option<Floor>,
     pub transform: &'a Transform,
     /// The type of the MV's column.
     pub to: SqlType,
@@ -39,7 +41,8 @@ pub(crate) fn maps<'a>(
             let column = base.olap.schema.columns.get(entry.column).map_or("?", |c| c.name.as_str());
             Error::analysis(format!("{} is not partitioned by its column '{column}'", base.name))
         })?;
-        maps.push(ColumnMap { from, transform: &entry.transform, to });
+        let slices = base.olap.partitioning.floor(from);
+        maps.push(ColumnMap { from, slices, transform: &entry.transform, to });
     }
     Ok(maps)
 }
@@ -68,6 +71,27 @@ impl ColumnMap<'_> {
         }
     }
 
+    /// The one value that the MV has for all base values behind `key` of a list.
+    ///
+    /// # Errors
+    /// `Analysis` when the base's slices are not within those of the MV: they have several.
+    pub(crate) fn key(&self, key: &Literal) -> Result<Literal> {
+        let value = self.point(key)?;
+        let Some(floor) = self.slices.filter(|_| !key.is_null()) else { return Ok(value) };
+        let last = match floor.end(key)? {
+            Literal::Date(days) => Literal::Date(days.saturating_sub(1)),
+            Literal::DateTime(micros) => Literal::DateTime(micros.saturating_sub(1)),
+            other => other,
+        };
+        match self.point(&last)? == value {
+            true => Ok(value),
+            false => Err(Error::analysis(format!(
+                "its slices by {} are not within the partitions of the materialized view",
+                floor.unit.name()
+            ))),
+        }
+    }
+
     /// The least value that the MV can have for base values of at least `bound`.
     pub(crate) fn lower(&self, bound: &Literal) -> Result<Literal> {
         self.refuse_text()?;
@@ -87,8 +111,12 @@ impl ColumnMap<'_> {
         }
     }
 
-    /// The smallest range that holds the MV's value for one base value, where the type has a next value.
+    /// The smallest range that holds the MV's values for all base values behind `value` of a list, where the type has a
+    /// next value.
     pub(crate) fn around(&self, value: &Literal) -> Result<(Option<Literal>, Option<Literal>)> {
+        if let Some(floor) = self.slices.filter(|_| !value.is_null()) {
+            return Ok((Some(self.lower(value)?), Some(self.upper(&floor.end(value)?)?)));
+        }
         let lower = self.point(value)?;
         let upper = match (&lower, self.transform) {
             (Literal::Null, _) => return Ok((None, Some(above_null(self.to)?))),

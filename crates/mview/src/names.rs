@@ -7,13 +7,19 @@ use crate::time::{BEFORE_ALL, BEFORE_ALL_DATE, DAY, Slicer, micros};
 
 /// A name that says the bounds. Slices and values are named as a load into a table would name them; other ranges
 /// `p<from>_<to>`, with `MIN` and `MAX` where there is no bound.
-pub(crate) fn name(bounds: &Bounds, slicer: Option<Slicer>) -> String {
+pub(crate) fn name(bounds: &Bounds, slicer: Option<Slicer>, partitioning: &Partitioning) -> String {
     match bounds {
         Bounds::All => "pALL".to_owned(),
         Bounds::Range { lower, upper } => {
             slice_name(bounds, slicer).unwrap_or_else(|| range_name(lower.as_deref(), upper.as_deref()))
         }
-        Bounds::List { keys } => values_name(keys.first().map_or(&[], Vec::as_slice)),
+        Bounds::List { keys } => {
+            let key = keys.first().map_or(&[][..], Vec::as_slice);
+            match partitioning {
+                Partitioning::Values { .. } => values_name(partitioning, key),
+                _ => values_name(&Partitioning::values(Vec::new()), key),
+            }
+        }
     }
 }
 
@@ -53,11 +59,11 @@ fn text(literal: &Literal) -> String {
             digits(value::format_datetime(*micros).chars().take(10).collect())
         }
         Literal::DateTime(micros) => digits(value::format_datetime(*micros)),
-        other => values_name(std::slice::from_ref(other)).split_off(1),
+        other => values_name(&Partitioning::values(Vec::new()), std::slice::from_ref(other)).split_off(1),
     }
 }
 
-fn values_name(key: &[Literal]) -> String {
-    let spec = Partitioning::Values { columns: Vec::new() }.automatic(key);
-    spec.ok().flatten().map_or_else(|| "p".to_owned(), |spec| spec.name)
+/// As rows of a table with this partitioning would name their partition.
+fn values_name(partitioning: &Partitioning, key: &[Literal]) -> String {
+    partitioning.automatic(key).ok().flatten().map_or_else(|| "p".to_owned(), |spec| spec.name)
 }

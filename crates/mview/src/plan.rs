@@ -116,7 +116,8 @@ fn named<'a>(
         let name = match partition {
             Some(partition) => partition.name.clone(),
             None => {
-                let name = mirrored.map_or_else(|| names::name(&bounds, slicer), str::to_owned);
+                let named = || names::name(&bounds, slicer, &bound.mview.table.partitioning);
+                let name = mirrored.map_or_else(named, str::to_owned);
                 unused(name, &mut used)
             }
         };

@@ -203,7 +203,7 @@ mod tests {
             comment: String::new(),
         };
         let schema = Schema { columns: columns.iter().map(column).collect() };
-        let partitioning = Partitioning::Values { columns: (0..columns.len()).collect() };
+        let partitioning = Partitioning::List { columns: (0..columns.len()).collect() };
         let properties = BTreeMap::from([(PROPERTY.to_owned(), condition.to_owned())]);
         let now_ms = u64::try_from(parse_datetime(NOW).unwrap() / 1_000).unwrap();
         Retention::of(&properties, &schema, &partitioning, now_ms)

@@ -61,7 +61,9 @@ pub fn values(
         }
     }
     let types = column_types(table)?;
-    let asked: BTreeSet<_> = tuples.iter().map(|tuple| key(tuple, &types)).collect::<Result<_>>()?;
+    let partitioning = &mview_of(table)?.table.partitioning;
+    let asked = |tuple: &Vec<_>| partitioning.key(&key(tuple, &types)?).map(std::borrow::Cow::into_owned);
+    let asked: BTreeSet<_> = tuples.iter().map(asked).collect::<Result<_>>()?;
     let obsolete = verdict.obsolete.iter().filter_map(|(id, _)| catalog.partition(*id)).map(|p| &p.bounds);
     let held: BTreeSet<_> =
         verdict.cells.iter().map(|cell| &cell.bounds).chain(obsolete).flat_map(list).collect();

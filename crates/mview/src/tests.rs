@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use cairn_catalog::{Bounds, InactiveCause, MviewState, Partitioning, Seen, Transform};
-use cairn_types::SqlType;
+use cairn_catalog::{Bounds, Floor, InactiveCause, MviewState, Partitioning, Seen, TimeUnit, Transform};
+use cairn_types::{Literal, SqlType};
 use proptest::prelude::*;
 
-use crate::testing::{World, by_month, list, range};
+use crate::testing::{World, by_month, date, floor, list, range};
 use crate::{Purpose, Verdict, delta, is_fresh, limit_automatic, select, strategy, verdict};
 
 const DATE: SqlType = SqlType::Date;
@@ -407,6 +407,68 @@ fn values_are_selected() {
     let wide = [vec![None, None]];
     let found = select::values(&world.catalog(), world.get("m"), judge(&world, "m", Purpose::Refresh), &wide);
     assert!(found.unwrap_err().message().contains("needs 1 values"));
+}
+
+/// `m` by months and texts over `sales` by days and texts, refreshed.
+fn sliced() -> World {
+    let by = |unit| Partitioning::floored_values(vec![(0, Some(Floor { unit, step: 1 })), (1, None)]);
+    let mut world = World::new();
+    world.table("sales", &[DATE, SqlType::String], by(TimeUnit::Day));
+    for (name, day, text) in [("p1", "2024-01-30", "x"), ("p2", "2024-01-31", "x"), ("p3", "2024-01-31", "y")]
+    {
+        let keys = vec![vec![date(day), Literal::Str(text.into())]];
+        world.add_loaded("sales", name, Bounds::List { keys });
+    }
+    world.mview("m", &[DATE, SqlType::String], by(TimeUnit::Month), &["sales"]);
+    world.link("m", "sales", &[(0, floor(TimeUnit::Month)), (1, Transform::Same)]);
+    world.refresh("m");
+    world
+}
+
+#[test]
+fn cells_of_slices_are_stale_by_their_own_sources() {
+    let mut world = sliced();
+    check_all(&world, &[]);
+    world.load("sales", "p2");
+    check_all(&world, &["p202401_x: shop.sales partition p2: version 3, was 2"]);
+    let keys = vec![vec![date("2024-02-01"), Literal::Str("x".into())]];
+    world.add_loaded("sales", "p4", Bounds::List { keys });
+    world.drop("sales", "p3");
+    let expected = [
+        "p202401_x: shop.sales partition p2: version 3, was 2",
+        "p202402_x: never built",
+        "obsolete p202401_y",
+    ];
+    check(&world, Purpose::Refresh, &expected);
+    world.refresh("m");
+    check_all(&world, &[]);
+}
+
+#[test]
+fn a_slice_lasts_to_its_end() {
+    let check = |now: &str, expected: &[&str]| {
+        let mut world = sliced();
+        world.set("m", "partition_ttl", "1 DAY");
+        world.now_ms = at(now);
+        assert_eq!(shown(&world, "m", Purpose::Refresh), expected, "{now}");
+    };
+    check("2024-01-15 00:00:00", &[]);
+    check("2024-02-01 12:00:00", &[]);
+    check("2024-02-02 12:00:00", &["obsolete p202401_x", "obsolete p202401_y"]);
+}
+
+#[test]
+fn any_value_of_a_slice_selects_it() {
+    let world = sliced();
+    let select = |day: &str, text: &str| {
+        let tuples = vec![vec![Some(day.to_owned()), Some(text.to_owned())]];
+        let verdict = judge(&world, "m", Purpose::Refresh);
+        let found = select::values(&world.catalog(), world.get("m"), verdict, &tuples);
+        found.map(|v| v.cells.into_iter().map(|c| c.name).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(select("2024-01-01", "x").unwrap(), "p202401_x");
+    assert_eq!(select("2024-01-17", "y").unwrap(), "p202401_y");
+    assert!(select("2024-02-01", "y").is_err());
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub const NO_SLOT: u32 = u32::MAX;
 
 /// Partition bounds, arranged for look-up.
 pub struct PartitionIndex {
+    /// Says what bounds are asked for about a row.
+    partitioning: Partitioning,
     /// All bounds that were added: what look-up by [`Literal`]s uses, and the truth the rest is made from.
     ranges: Vec<(Bounds, u32)>,
     keys: BTreeMap<Vec<Literal>, u32>,
@@ -60,8 +62,11 @@ impl PartitionIndex {
             [one] => Some(one),
             _ => None,
         };
+        let floored = (0..types.len()).any(|at| partitioning.floor(at).is_some());
         let fast = match (partitioning, single) {
             (Partitioning::None, _) => Fast::All(NO_SLOT),
+            // Keys are not the rows' own values.
+            _ if floored => Fast::None,
             (Partitioning::Range { .. } | Partitioning::Time { .. }, Some(ty)) if has_ordinals(ty) => {
                 Fast::Intervals(Vec::new())
             }
@@ -74,7 +79,8 @@ impl PartitionIndex {
             _ => Fast::None,
         };
         let sample = single.map_or(Literal::Null, |ty| literal_of_ordinal(ty, 0));
-        Self { ranges: Vec::new(), keys: BTreeMap::new(), fast, sample, null: NO_SLOT }
+        let partitioning = partitioning.clone();
+        Self { partitioning, ranges: Vec::new(), keys: BTreeMap::new(), fast, sample, null: NO_SLOT }
     }
 
     /// Adds the partition of `slot`.
@@ -120,14 +126,15 @@ impl PartitionIndex {
         self.keys.insert(key.to_vec(), slot);
     }
 
-    /// The slot of a row with this key.
+    /// The slot of a row with these values. There is none for values that no partition can hold.
     #[must_use]
-    pub fn find(&self, key: &[Literal]) -> Option<u32> {
+    pub fn find(&self, values: &[Literal]) -> Option<u32> {
         if let Fast::All(slot) = self.fast {
             return (slot != NO_SLOT).then_some(slot);
         }
-        let listed = self.keys.get(key).copied();
-        listed.or_else(|| self.ranges.iter().find(|(bounds, _)| bounds.contains(key)).map(|(_, slot)| *slot))
+        let key = self.partitioning.key(values).ok()?;
+        let listed = self.keys.get(&*key).copied();
+        listed.or_else(|| self.ranges.iter().find(|(bounds, _)| bounds.contains(&key)).map(|(_, slot)| *slot))
     }
 
     /// The slot of each row; [`NO_SLOT`] for rows that no partition takes. `columns` are those that decide.
@@ -306,11 +313,41 @@ mod tests {
         index.add(&Bounds::List { keys: vec![vec![Literal::Int(1)]] }, 0);
         check(&index, &[Arc::clone(&numbers)], &[0, NO_SLOT, 0, 0]);
 
-        let partitioning = Partitioning::Values { columns: vec![0, 1] };
+        let partitioning = Partitioning::values(vec![0, 1]);
         let mut index = PartitionIndex::new(&partitioning, &[DataType::Utf8View, DataType::Int32]);
         index.add(&Bounds::List { keys: vec![vec![text("a"), Literal::Int(1)]] }, 0);
         index.add(&Bounds::List { keys: vec![vec![text("b"), Literal::Null]] }, 1);
         check(&index, &[texts, numbers], &[0, 1, NO_SLOT, NO_SLOT]);
+    }
+
+    #[test]
+    fn lists_of_slices_take_every_value_of_a_slice() {
+        let floor = |unit| Some(cairn_catalog::Floor { unit, step: 1 });
+        let by = [(0, floor(TimeUnit::Month)), (1, None)];
+        let partitioning = Partitioning::floored_values(by.to_vec());
+        let day = |text: &str| match Literal::parse(text, cairn_types::SqlType::Date).unwrap() {
+            Literal::Date(days) => Some(days),
+            _ => None,
+        };
+        let days = [day("2024-02-01"), day("2024-02-29"), None, day("2024-03-01"), day("2024-02-07")];
+        let days: ArrayRef = Arc::new(Date32Array::from(days.to_vec()));
+        let texts = StringViewArray::from(vec![Some("a"), Some("a"), Some("a"), Some("a"), None]);
+        let columns = [days, Arc::new(texts) as ArrayRef];
+        let mut index = PartitionIndex::new(&partitioning, &[DataType::Date32, DataType::Utf8View]);
+        for (slot, row) in [(0, 1), (1, 2)] {
+            let values = key_at(&columns, row).unwrap();
+            index.add(&partitioning.automatic(&values).unwrap().unwrap().bounds, slot);
+        }
+        check(&index, &columns, &[0, 0, 1, NO_SLOT, NO_SLOT]);
+
+        // One column alone as well, where other lists are looked up by ordinals.
+        let partitioning = Partitioning::floored_values(by.get(..1).unwrap().to_vec());
+        let mut index = PartitionIndex::new(&partitioning, &[DataType::Date32]);
+        for (slot, row) in [(0, 1), (1, 2)] {
+            let values = key_at(columns.get(..1).unwrap(), row).unwrap();
+            index.add(&partitioning.automatic(&values).unwrap().unwrap().bounds, slot);
+        }
+        check(&index, columns.get(..1).unwrap(), &[0, 0, 1, NO_SLOT, 0]);
     }
 
     #[test]

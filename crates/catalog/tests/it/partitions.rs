@@ -1,7 +1,7 @@
 //! Partitions: their bounds, and the versions of their data.
 
-use cairn_catalog::{Bounds, Command, PartitionSpec, Partitioning, Reply};
-use cairn_types::Literal;
+use cairn_catalog::{Bounds, Command, Floor, PartitionSpec, Partitioning, Reply, TimeUnit};
+use cairn_types::{Literal, SqlType};
 use proptest::prelude::*;
 
 use crate::common::*;
@@ -47,6 +47,34 @@ fn lists_do_not_share_a_key() {
     c.ok(add(list("c", &[4, 3])));
     let recover = Command::RecoverPartition { table, name: "b".into() };
     assert!(c.refused(recover).contains("intersected with partition c"));
+}
+
+/// Rows are looked for by starts of slices, so no other key may be listed.
+#[test]
+fn keys_are_starts_of_slices() {
+    let (mut c, db, ..) = Cluster1::with_table();
+    let month = Floor { unit: TimeUnit::Month, step: 1 };
+    let by = |columns| Partitioning::floored_values(columns);
+    let mut bad = spec(db, "bad", by(vec![(0, Some(month))]));
+    assert!(
+        c.refused(Command::CreateTable(Box::new(bad.clone()))).contains("needs a DATE or DATETIME column")
+    );
+    bad.partitioning = Partitioning::Values { columns: vec![0, 1], floors: vec![None] };
+    assert!(c.refused(Command::CreateTable(Box::new(bad.clone()))).contains("1 floors for 2 columns"));
+    let mut good = bad;
+    good.schema.columns.iter_mut().for_each(|column| column.ty = SqlType::Date);
+    good.partitioning = by(vec![(0, Some(month)), (1, None)]);
+    let Reply::Table(table) = c.ok(Command::CreateTable(Box::new(good))) else { panic!() };
+    let add = |name: &str, day: &str| {
+        let day = Literal::parse(day, SqlType::Date).unwrap();
+        let bounds = Bounds::List { keys: vec![vec![day.clone(), day], vec![Literal::Null, Literal::Null]] };
+        let partitions = vec![PartitionSpec { name: name.into(), bounds, buckets: None }];
+        Command::CreatePartitions { table, partitions, if_not_exists: false }
+    };
+    let message = c.refused(add("p", "2024-02-02"));
+    assert!(message.contains("'2024-02-02' is not the start of a slice"), "{message}");
+    assert!(message.ends_with("that is '2024-02-01'"), "{message}");
+    c.ok(add("p", "2024-02-01"));
 }
 
 /// Each new partition is held against its neighbours alone: against all, this would take minutes.

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use arrow::datatypes::{DataType, TimeUnit as ArrowUnit};
-use cairn_catalog::{Bounds, TimeUnit, Transform};
+use cairn_catalog::{Bounds, Floor, TimeUnit, Transform};
 use cairn_types::{Error, Literal, Result};
 use chrono::NaiveDateTime;
 use datafusion::common::DFSchema;
@@ -25,31 +25,43 @@ pub(crate) struct CellColumn {
 }
 
 impl CellColumn {
-    /// From what `expr` is over `schema`. A floor is taken off, so that bounds can be compared with the column below it:
-    /// that is what partitions and segments are left out by.
-    pub(crate) fn of(expr: &Expr, schema: &DFSchema) -> Result<Self> {
+    /// From what `expr` is over `schema`, cut into slices of `floor`. A floor is taken off, so that bounds can be compared
+    /// with the column below it: that is what partitions and segments are left out by.
+    pub(crate) fn of(expr: &Expr, schema: &DFSchema, floor: Option<Floor>) -> Result<Self> {
         let ty = |e: &Expr| e.get_type(schema).map_err(crate::error::from_datafusion);
-        let whole = Self { expr: expr.clone(), ty: ty(expr)?, floor: None };
-        let (mut inner, mut transform) = (expr, Transform::Same);
+        let floor = floor.map(|Floor { unit, step }| (unit, step));
+        let is_time = |ty: &DataType| {
+            matches!(ty, DataType::Date32 | DataType::Timestamp(ArrowUnit::Microsecond, None))
+        };
+        let whole = || match ty(expr)? {
+            ty if floor.is_some() && !is_time(&ty) => {
+                let message = format!("slices of a partition column computed as {ty} cannot be told apart");
+                Err(Error::unsupported(message))
+            }
+            ty => Ok(Self { expr: expr.clone(), ty, floor }),
+        };
+        let (mut inner, mut transform) = match floor {
+            Some((unit, step)) => (expr, Transform::Floor { unit, step }),
+            None => (expr, Transform::Same),
+        };
         loop {
             match step(inner, schema) {
                 Some(Step::Column(_)) => break,
                 Some(Step::Function(next, below)) => {
-                    let Some(both) = compose(&transform, &next) else { return Ok(whole) };
+                    let Some(both) = compose(&transform, &next) else { return whole() };
                     (inner, transform) = (below, both);
                 }
-                None => return Ok(whole),
+                None => return whole(),
             }
         }
         let floor = match transform {
             Transform::Same => None,
             Transform::Floor { unit, step } => Some((unit, step)),
-            Transform::Date { .. } => return Ok(whole),
+            Transform::Date { .. } => return whole(),
         };
         let ty = ty(inner)?;
-        let is_time = matches!(ty, DataType::Date32 | DataType::Timestamp(ArrowUnit::Microsecond, None));
         match floor {
-            Some(_) if !is_time => Ok(whole),
+            Some(_) if !is_time(&ty) => whole(),
             _ => Ok(Self { expr: inner.clone(), ty, floor }),
         }
     }
@@ -160,7 +172,7 @@ impl CellColumn {
     }
 
     /// The values that a list's key stands for.
-    fn key(&self, key: &Literal) -> Result<Domain> {
+    pub(crate) fn key(&self, key: &Literal) -> Result<Domain> {
         let incomparable = || Error::internal(format!("the key {key} of a partition cannot be compared"));
         if key.is_null() {
             return Ok(Domain::only_null());

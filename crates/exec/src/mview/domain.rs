@@ -95,10 +95,6 @@ impl Domain {
         }
     }
 
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::none()
-    }
-
     /// Each interval cut down to what begins at `up` of its lower bound and ends at `down` of its upper bound. `None` when
     /// a bound cannot be moved: then it is no time, or out of range.
     pub(crate) fn cut(
@@ -206,12 +202,8 @@ impl Domain {
             && self.intervals.iter().all(|a| other.intervals.iter().any(|b| inside(a, b)))
     }
 
-    /// Its values, when they are few and NULL is not among them.
-    pub(crate) fn points(&self) -> Option<Vec<ScalarValue>> {
-        if self.null {
-            return None;
-        }
-        self.intervals.iter().map(|i| i.point().cloned()).collect()
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.null && self.intervals.is_empty()
     }
 
     /// A predicate that is true for the values of `expr` that are in it, and false for all others: never NULL, except

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cairn_catalog::{LinkColumn, PartitionLink, Partitioning, Table, TimeUnit, Transform};
+use cairn_catalog::{Floor, LinkColumn, PartitionLink, Partitioning, Table, TimeUnit, Transform};
 use cairn_types::{Error, Result, TableId};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -52,7 +52,7 @@ pub(super) fn find(plan: &LogicalPlan, exprs: &[PartitionExpr]) -> Result<Links>
     let mut excluded: BTreeMap<TableId, String> = BTreeMap::new();
     loop {
         let traced = trace_all(plan, exprs, &excluded).map_err(|reason| refusal(&excluded, &reason))?;
-        let (linked, conflicts) = complete(&scans, &traced);
+        let (linked, conflicts) = complete(&scans, exprs, &traced);
         if conflicts.is_empty() {
             return links(exprs, &linked).map_err(|reason| refusal(&excluded, &reason));
         }
@@ -108,8 +108,18 @@ fn child(path: &Path, at: usize) -> Path {
     path.iter().copied().chain([at]).collect()
 }
 
-/// The column and transform of a linked table, for each partition expression.
-type Linked = (Arc<Table>, Vec<LinkColumn>);
+/// A linked table, and how it is cut by each partition expression.
+type Linked = (Arc<Table>, Vec<Cut>);
+
+/// How an MV's partition column comes from a base's.
+#[derive(Clone, PartialEq, Debug)]
+struct Cut {
+    /// Position in the base's schema.
+    column: usize,
+    transform: Transform,
+    /// The floor of the MV's own column, where its values are not the keys of cells.
+    floor: Option<Floor>,
+}
 
 /// Which tables are linked by every expression at every place where they are read, and which are not but begin to.
 ///
@@ -117,6 +127,7 @@ type Linked = (Arc<Table>, Vec<LinkColumn>);
 /// reading sees rows of other cells, so a change of any partition changes every cell.
 fn complete(
     scans: &[(Path, Arc<Table>)],
+    exprs: &[PartitionExpr],
     traced: &[Vec<Origin>],
 ) -> (Vec<Linked>, BTreeMap<TableId, String>) {
     let mut linked: Vec<Linked> = Vec::new();
@@ -126,7 +137,7 @@ fn complete(
         if !ids.contains(&table.id) || linked.iter().any(|(t, _)| t.id == table.id) {
             continue;
         }
-        match link_of(table, scans, traced) {
+        match link_of(table, scans, exprs, traced) {
             Ok(columns) => linked.push((Arc::clone(table), columns)),
             Err(reason) => {
                 conflicts.insert(table.id, reason);
@@ -134,9 +145,9 @@ fn complete(
         }
     }
     // All must be cut in one way, or cells of one would not be cells of the other: the first decides.
-    let first = linked.first().map(|(table, columns)| (kind(table), transforms(columns)));
-    for (table, columns) in &linked {
-        if first.as_ref().is_some_and(|f| *f != (kind(table), transforms(columns))) {
+    let first = linked.first().map(|(table, cuts)| (kind(table), functions(cuts)));
+    for (table, cuts) in &linked {
+        if first.as_ref().is_some_and(|f| *f != (kind(table), functions(cuts))) {
             let reason = format!("table '{}' is partitioned in another way than the others", table.name);
             conflicts.insert(table.id, reason);
         }
@@ -144,23 +155,24 @@ fn complete(
     (linked, conflicts)
 }
 
-fn transforms(columns: &[LinkColumn]) -> Vec<Transform> {
-    columns.iter().map(|c| c.transform.clone()).collect()
+fn functions(cuts: &[Cut]) -> Vec<(Transform, Option<Floor>)> {
+    cuts.iter().map(|cut| (cut.transform.clone(), cut.floor)).collect()
 }
 
 fn link_of(
     table: &Table,
     scans: &[(Path, Arc<Table>)],
+    exprs: &[PartitionExpr],
     traced: &[Vec<Origin>],
-) -> std::result::Result<Vec<LinkColumn>, String> {
-    let mut columns: Option<Vec<LinkColumn>> = None;
+) -> std::result::Result<Vec<Cut>, String> {
+    let mut columns: Option<Vec<Cut>> = None;
     for (path, _) in scans.iter().filter(|(_, t)| t.id == table.id) {
         let mut here = Vec::new();
-        for origins in traced {
+        for (expr, origins) in exprs.iter().zip(traced) {
             let origin = origins.iter().find(|o| o.scan == *path).ok_or_else(|| {
                 format!("table '{}' is not read by its partition column everywhere in the query", table.name)
             })?;
-            here.push(LinkColumn { column: origin.column, transform: origin.transform.clone() });
+            here.push(cut(table, expr, origin, exprs.len() == 1)?);
         }
         if columns.as_ref().is_some_and(|c| *c != here) {
             return Err(format!("table '{}' is read by different partition columns", table.name));
@@ -168,6 +180,46 @@ fn link_of(
         columns = Some(here);
     }
     columns.ok_or_else(|| format!("table '{}' is not read", table.name))
+}
+
+/// How the base's partition column is cut by `expr`. List partitions of slices of time have all values of a slice as
+/// one key: the MV's partitions must hold whole ones, and where it asks for no slices they are the base's.
+fn cut(
+    table: &Table,
+    expr: &PartitionExpr,
+    origin: &Origin,
+    alone: bool,
+) -> std::result::Result<Cut, String> {
+    let asked = match expr.transform {
+        Transform::Floor { unit, step } => Some(Floor { unit, step }),
+        Transform::Same | Transform::Date { .. } => None,
+    };
+    let transform = origin.transform.clone();
+    let as_asked = Cut { column: origin.column, transform: transform.clone(), floor: asked };
+    let Some(floor) = slices(table, origin.column) else { return Ok(as_asked) };
+    let base = Transform::Floor { unit: floor.unit, step: floor.step };
+    if compose(&transform, &base).is_some_and(|both| both == transform) {
+        return Ok(as_asked);
+    }
+    match asked {
+        None if compose(&base, &transform).is_some_and(|both| both == base) => {
+            Ok(Cut { column: origin.column, transform: base, floor: Some(floor) })
+        }
+        // Ranges can be cut anywhere: a base partition is then a source of several.
+        Some(_) if alone => Ok(as_asked),
+        _ => Err(format!(
+            "partitions of '{}' by {} are not within those of the materialized view",
+            table.name,
+            floor.unit.name()
+        )),
+    }
+}
+
+/// The slices that list partitions of `table` hold of its partition column at this position of its schema.
+fn slices(table: &Table, column: usize) -> Option<Floor> {
+    let partitioning = &table.olap()?.partitioning;
+    let at = partitioning.columns().iter().position(|c| *c == column)?;
+    partitioning.floor(at)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,19 +238,18 @@ fn kind(table: &Table) -> Option<Kind> {
 
 /// The partitioning that follows from the linked tables.
 fn links(exprs: &[PartitionExpr], linked: &[Linked]) -> std::result::Result<Links, String> {
-    let (first, columns) = linked.first().ok_or("no table of the query has this partition column")?;
+    let (first, cuts) = linked.first().ok_or("no table of the query has this partition column")?;
     let own: Vec<usize> = exprs.iter().map(|e| e.column).collect();
-    let floored = exprs.iter().any(|e| matches!(e.transform, Transform::Floor { .. }));
-    let partitioning = match (kind(first), columns.as_slice(), own.as_slice()) {
-        (Some(Kind::Ranges), [link], [column]) => {
+    let partitioning = match (kind(first), cuts.as_slice(), own.as_slice()) {
+        (Some(Kind::Ranges), [cut], [column]) => {
             if base_columns(first).len() != 1 {
                 return Err(format!("table '{}' is partitioned by ranges of several columns", first.name));
             }
-            by_range(&link.transform, *column)
+            by_range(&cut.transform, *column)
         }
-        (Some(Kind::Ranges), links, _) => {
-            let same = links.iter().all(|l| l.transform == Transform::Same);
-            if !same || links.iter().map(|l| l.column).ne(base_columns(first).iter().copied()) {
+        (Some(Kind::Ranges), cuts, _) => {
+            let same = cuts.iter().all(|cut| cut.transform == Transform::Same);
+            if !same || cuts.iter().map(|cut| cut.column).ne(base_columns(first).iter().copied()) {
                 return Err(format!(
                     "PARTITION BY must name the partition columns of '{}', in order",
                     first.name
@@ -206,11 +257,16 @@ fn links(exprs: &[PartitionExpr], linked: &[Linked]) -> std::result::Result<Link
             }
             Partitioning::Range { columns: own }
         }
-        (Some(Kind::Lists), [link], [column]) if floored => by_range(&link.transform, *column),
-        (Some(Kind::Lists), ..) => Partitioning::Values { columns: own },
+        (Some(Kind::Lists), [cut], [column]) if cut.floor.is_some() => by_range(&cut.transform, *column),
+        (Some(Kind::Lists), cuts, _) => {
+            let floors = cuts.iter().map(|cut| cut.floor);
+            Partitioning::floored_values(own.into_iter().zip(floors).collect())
+        }
         (None, ..) => return Err(format!("table '{}' is not partitioned", first.name)),
     };
-    let of = |(table, columns): &Linked| PartitionLink { base: table.id, columns: columns.clone() };
+    let column = |cut: &Cut| LinkColumn { column: cut.column, transform: cut.transform.clone() };
+    let of =
+        |(table, cuts): &Linked| PartitionLink { base: table.id, columns: cuts.iter().map(column).collect() };
     Ok(Links { partitioning, links: linked.iter().map(of).collect() })
 }
 

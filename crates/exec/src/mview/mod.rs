@@ -24,7 +24,7 @@ pub mod rewrite;
 mod scan;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use analyze::Analysis;
 pub(crate) use bound::{Bound, BoundLog};

@@ -1,10 +1,10 @@
 //! The `PARTITION BY` expressions of an MV: a column of its result, and what is done to it.
 
-use cairn_catalog::{TimeUnit, Transform};
+use cairn_catalog::{Floor, TimeUnit, Transform};
 use cairn_types::{Error, Result, Schema, SqlType};
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
-/// One expression of the clause.
+/// One expression of the clause. Its transform is none or a floor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PartitionExpr {
     /// Position in the MV's columns.
@@ -18,12 +18,6 @@ pub(super) struct PartitionExpr {
 /// `Analysis` for an unknown column, `Unsupported` for another expression, by name.
 pub(super) fn read(exprs: &[Expr], schema: &Schema) -> Result<Vec<PartitionExpr>> {
     let read: Vec<PartitionExpr> = exprs.iter().map(|e| one(e, schema)).collect::<Result<_>>()?;
-    let is_function = |p: &PartitionExpr| matches!(p.transform, Transform::Floor { .. });
-    if read.len() > 1 && read.iter().any(is_function) {
-        return Err(Error::unsupported(
-            "PARTITION BY with a function and further columns is not supported: select date_trunc(…) as a column, and partition by it",
-        ));
-    }
     for (at, partition) in read.iter().enumerate() {
         if read.iter().take(at).any(|p| p.column == partition.column) {
             return Err(Error::analysis("PARTITION BY names a column twice"));
@@ -96,6 +90,7 @@ fn floor(name: &str, unit: TimeUnit, step: u32, schema: &Schema) -> Result<Parti
     let at = column(name, schema)?;
     match schema.columns.get(at).map(|c| c.ty) {
         Some(SqlType::Date | SqlType::DateTime) => {
+            schema.columns.get(at).map_or(Ok(()), |column| Floor { unit, step }.check(column))?;
             Ok(PartitionExpr { column: at, transform: Transform::Floor { unit, step } })
         }
         _ => Err(Error::analysis(format!(

@@ -1,6 +1,6 @@
 //! `PARTITION BY` clauses and partition definitions.
 
-use cairn_catalog::{Bounds, PartitionSpec, Partitioning, TimeUnit, partitioning};
+use cairn_catalog::{Bounds, Floor, PartitionSpec, Partitioning, TimeUnit, partitioning};
 use cairn_sql::ast::{self, BoundValue, PartitionBy, PartitionDef, PartitionKind, RangeBounds};
 use cairn_types::{Error, Literal, Result, Schema, SqlType, limits};
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
@@ -42,17 +42,27 @@ fn column(expr: &Expr, schema: &Schema) -> Result<usize> {
 }
 
 fn expression(clause: &PartitionBy, schema: &Schema) -> Result<Partitioning> {
-    match clause.exprs.as_slice() {
-        [expr @ Expr::Function(_)] => time_function(expr, schema),
-        exprs if exprs.iter().any(|e| matches!(e, Expr::Function(_))) => Err(Error::unsupported(
-            "PARTITION BY with a function and further columns is not supported: use one function, or columns only",
-        )),
-        exprs => Ok(Partitioning::Values { columns: columns(exprs, schema)? }),
+    if let [expr @ Expr::Function(_)] = clause.exprs.as_slice() {
+        let (column, Floor { unit, step }) = time_function(expr, schema)?;
+        return Ok(Partitioning::Time { column, unit, step });
     }
+    let mut columns: Vec<(usize, Option<Floor>)> = Vec::new();
+    for expr in &clause.exprs {
+        let (at, floor) = match expr {
+            Expr::Function(_) => time_function(expr, schema).map(|(at, floor)| (at, Some(floor)))?,
+            expr => (column(expr, schema)?, None),
+        };
+        if columns.iter().any(|(other, _)| *other == at) {
+            let name = schema.columns.get(at).map_or("?", |column| column.name.as_str());
+            return Err(Error::analysis(format!("Duplicate partition column '{name}'")));
+        }
+        columns.push((at, floor));
+    }
+    Ok(Partitioning::floored_values(columns))
 }
 
-/// `date_trunc('unit', c)` and `time_slice(c, INTERVAL n unit)`.
-fn time_function(expr: &Expr, schema: &Schema) -> Result<Partitioning> {
+/// The column and the floor of `date_trunc('unit', c)` and `time_slice(c, INTERVAL n unit)`.
+fn time_function(expr: &Expr, schema: &Schema) -> Result<(usize, Floor)> {
     let unsupported = || {
         Error::unsupported(format!(
             "PARTITION BY {expr} is not supported: use date_trunc('unit', column) or time_slice(column, INTERVAL n unit)"
@@ -69,9 +79,10 @@ fn time_function(expr: &Expr, schema: &Schema) -> Result<Partitioning> {
         })
         .collect();
     let name = function.name.to_string().to_ascii_lowercase();
-    let (column_expr, unit, step) = match (name.as_str(), args.as_slice()) {
+    let (column_expr, floor) = match (name.as_str(), args.as_slice()) {
         ("date_trunc", [unit, column]) => {
-            (*column, TimeUnit::parse(&string(unit).ok_or_else(unsupported)?)?, 1)
+            let unit = TimeUnit::parse(&string(unit).ok_or_else(unsupported)?)?;
+            (*column, Floor { unit, step: 1 })
         }
         ("time_slice", [column, Expr::Interval(interval)]) => {
             let unit = interval.leading_field.as_ref().ok_or_else(unsupported)?.to_string();
@@ -79,15 +90,13 @@ fn time_function(expr: &Expr, schema: &Schema) -> Result<Partitioning> {
                 .and_then(|s| s.parse().ok())
                 .filter(|n| *n > 0)
                 .ok_or_else(unsupported)?;
-            (*column, TimeUnit::parse(&unit)?, step)
+            (*column, Floor { unit: TimeUnit::parse(&unit)?, step })
         }
         _ => return Err(unsupported()),
     };
     let at = column(column_expr, schema)?;
-    match schema.columns.get(at).map(|c| c.ty) {
-        Some(SqlType::Date | SqlType::DateTime) => Ok(Partitioning::Time { column: at, unit, step }),
-        _ => Err(Error::analysis(format!("PARTITION BY {expr} needs a DATE or DATETIME column"))),
-    }
+    schema.columns.get(at).map_or(Ok(()), |column| floor.check(column))?;
+    Ok((at, floor))
 }
 
 fn string(expr: &Expr) -> Option<String> {
@@ -222,4 +231,52 @@ fn integer_series(start: &Literal, end: &Literal, every: u64) -> Result<Vec<Part
         at = next;
     }
     Ok(specs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the clause means for columns `n INT, d DATE, t DATETIME, s VARCHAR(10), f DOUBLE`.
+    fn analyze(clause: &str) -> Result<Partitioning> {
+        let sql = format!(
+            "CREATE TABLE x (n INT, d DATE, t DATETIME, s VARCHAR(10), f DOUBLE) PARTITION BY {clause}"
+        );
+        let parsed = cairn_sql::parse_statements(&sql).unwrap().pop().unwrap().statement;
+        let cairn_sql::Statement::CreateTable(create) = parsed else { panic!("{sql}") };
+        crate::analyze::table::specification(cairn_types::DbId(1), "x", &create.columns, &create.clauses)
+            .map(|spec| spec.partitioning)
+    }
+
+    #[test]
+    fn one_function_makes_ranges_and_several_expressions_lists() {
+        let check = |clause: &str, expected| assert_eq!(analyze(clause).unwrap(), expected, "{clause}");
+        let floor = |unit, step| Some(Floor { unit, step });
+        check("date_trunc('day', d)", Partitioning::Time { column: 1, unit: TimeUnit::Day, step: 1 });
+        check("(s, n)", Partitioning::values(vec![3, 0]));
+        let by_day = vec![(1, floor(TimeUnit::Day, 1)), (3, None)];
+        check("date_trunc('day', d), s", Partitioning::floored_values(by_day.clone()));
+        check("(date_trunc(\"DAY\", D), S)", Partitioning::floored_values(by_day));
+        let twice = vec![(2, floor(TimeUnit::Hour, 6)), (1, floor(TimeUnit::Month, 1))];
+        check("time_slice(t, INTERVAL 6 HOUR), date_trunc('month', d)", Partitioning::floored_values(twice));
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused_by_name() {
+        let check = |clause: &str, expected: &str| {
+            let message = analyze(clause).unwrap_err().message().to_owned();
+            assert!(message.contains(expected), "{clause}: {message}");
+        };
+        check("date_trunc('day', d), abs(n)", "PARTITION BY abs(n) is not supported");
+        check("date_trunc('day', d), n + 1", "PARTITION BY n + 1 is not supported");
+        check("date_trunc('day', d), d", "Duplicate partition column 'd'");
+        check("date_trunc('day', d), date_trunc('month', D)", "Duplicate partition column 'd'");
+        check("s, date_trunc('hour', d)", "a DATE column cannot be cut into slices of less than a day");
+        check("s, date_trunc('day', n)", "needs a DATE or DATETIME column");
+        check("s, date_trunc('second', t)", "partition unit 'second' is not supported");
+        check("s, time_slice(t, INTERVAL 0 DAY)", "is not supported");
+        check("date_trunc('day', d), f", "of type double cannot be a partition column");
+        check("date_trunc('day', d), z", "Partition column 'z' does not exist");
+        check("LIST(date_trunc('day', d), s) ()", "is not supported");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use cairn_catalog::{
-    Bounds, Catalog, Database, Distribution, Mview, OlapTable, Partition, Partitioning, RefreshScheme,
+    Bounds, Catalog, Database, Distribution, Floor, Mview, OlapTable, Partition, Partitioning, RefreshScheme,
     RefreshTrigger, Table, TableKind, View,
 };
 use cairn_sql::Statement;
@@ -131,12 +131,18 @@ pub fn partition_by(olap: &OlapTable) -> Option<String> {
         Partitioning::None => None,
         Partitioning::Range { .. } => Some(format!("RANGE({columns})")),
         Partitioning::List { .. } => Some(format!("LIST({columns})")),
-        Partitioning::Values { .. } => Some(format!("({columns})")),
-        Partitioning::Time { unit, step: 1, .. } => Some(format!("date_trunc('{}', {columns})", unit.name())),
-        Partitioning::Time { unit, step, .. } => {
-            Some(format!("time_slice({columns}, INTERVAL {step} {})", unit.name().to_uppercase()))
-        }
+        Partitioning::Values { .. } => Some(format!("({})", values_by(olap))),
+        Partitioning::Time { unit, step, .. } => Some(Floor { unit: *unit, step: *step }.sql(&columns)),
     }
+}
+
+/// The expressions by whose values a table is partitioned.
+fn values_by(olap: &OlapTable) -> String {
+    let expr = |(at, column): (usize, &usize)| {
+        let column = names(&olap.schema, std::slice::from_ref(column));
+        olap.partitioning.floor(at).map_or_else(|| column.clone(), |floor| floor.sql(&column))
+    };
+    olap.partitioning.columns().iter().enumerate().map(expr).collect::<Vec<_>>().join(", ")
 }
 
 /// The partitions of a table whose partitions are declared. Those that loads made come back with the rows.
@@ -422,6 +428,9 @@ mod tests {
             "time_slice(t, INTERVAL 5 minute)",
             "(s, n)",
             "s",
+            "date_trunc('day', d), s",
+            "s, date_trunc(\"month\", t), n",
+            "(date_trunc('day', d), time_slice(t, INTERVAL 7 DAY))",
         ] {
             check(&format!(
                 "CREATE TABLE t (n INT, d DATE, t DATETIME, s VARCHAR(10), b BOOLEAN) DUPLICATE KEY(n) \

@@ -159,7 +159,7 @@ async fn an_overwrite_replaces_what_it_is_for() {
     use cairn_types::{Literal, SqlType};
     let cluster = TestCluster::new().await.unwrap();
     let columns = schema(&[("k", SqlType::Int), ("s", SqlType::String)]);
-    let partitioning = Partitioning::Values { columns: vec![1] };
+    let partitioning = Partitioning::values(vec![1]);
     let table = cluster
         .create_table(spec(cluster.db, columns, partitioning, Distribution::Random { buckets: 1 }))
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::{Bounds, Distribution, PartitionSpec, Partitioning, TimeUnit};
+use cairn_catalog::{Bounds, Distribution, Floor, PartitionSpec, Partitioning, TimeUnit};
 use cairn_objects::{Fault, Faults, VolumeStore};
 use cairn_storage::hash::bucket_of;
 use cairn_storage::testing::TestCluster;
@@ -34,8 +34,12 @@ fn partitionings() -> Vec<(Partitioning, Vec<PartitionSpec>)> {
             vec![range("a", None, Some(-5)), range("b", Some(-5), Some(20)), range("c", Some(20), None)],
         ),
         (Partitioning::Time { column: 1, unit: TimeUnit::Month, step: 1 }, Vec::new()),
-        (Partitioning::Values { columns: vec![2] }, Vec::new()),
-        (Partitioning::Values { columns: vec![2, 0] }, Vec::new()),
+        (Partitioning::values(vec![2]), Vec::new()),
+        (Partitioning::values(vec![2, 0]), Vec::new()),
+        (
+            Partitioning::floored_values(vec![(1, Some(Floor { unit: TimeUnit::Week, step: 2 })), (2, None)]),
+            Vec::new(),
+        ),
     ]
 }
 
@@ -65,6 +69,7 @@ async fn check_places(cluster: &TestCluster, table: TableId, sort_key: &[usize])
             for row in &rows {
                 let partition_key: Vec<_> =
                     olap.partitioning.columns().iter().map(|p| row[*p].clone()).collect();
+                let partition_key = olap.partitioning.key(&partition_key).unwrap();
                 assert!(partition.bounds.contains(&partition_key), "{row:?} in {:?}", partition.bounds);
                 if let Distribution::Hash { columns, .. } = &olap.distribution {
                     let values: Vec<_> = columns.iter().map(|p| row[*p].clone()).collect();
@@ -82,7 +87,7 @@ proptest! {
     #[test]
     fn every_row_is_written_once_where_it_belongs(
         given in proptest::collection::vec(any_row(), 0..120),
-        cut in 0usize..5,
+        cut in 0usize..6,
         hashed in any::<bool>(),
         budget in prop_oneof![Just(1usize), Just(3_000), Just(1 << 20)],
         batch_rows in 1usize..50,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::Bounds;
+use cairn_catalog::{Bounds, Partitioning};
 use cairn_types::PartitionId;
 use datafusion::logical_expr::TableSource;
 
@@ -13,8 +13,7 @@ use super::definition::Definition;
 pub(crate) struct Candidate {
     pub name: String,
     pub definition: Arc<Definition>,
-    /// Positions of its partition columns.
-    pub partition_columns: Vec<usize>,
+    pub partitioning: Partitioning,
     pub rows: Arc<dyn ViewRows>,
 }
 

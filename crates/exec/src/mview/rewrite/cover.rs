@@ -199,7 +199,7 @@ impl Cover {
             if !matches!(&cell.expr, Expr::Column(c) if c == column) {
                 continue;
             }
-            let Some(whole) = cell.whole_slices(&domain).filter(|whole| !whole.is_none()) else { continue };
+            let Some(whole) = cell.whole_slices(&domain).filter(|whole| !whole.is_empty()) else { continue };
             let inside = whole.predicate(&cell.expr);
             if !self.slices.contains(&inside) {
                 self.slices.push(inside);
@@ -211,7 +211,7 @@ impl Cover {
 
     fn find_slices(&mut self, wanted: &Wanted<'_>) {
         for (own, handle) in &self.handles {
-            match CellColumn::of(own, &wanted.schema) {
+            match CellColumn::of(own, &wanted.schema, None) {
                 Ok(cell) if cell.floor.is_some() => self.sliced.push((handle.clone(), cell)),
                 _ => {}
             }
@@ -230,7 +230,7 @@ impl Cover {
         if self.sliced.is_empty() || !matches!(expr, Expr::ScalarFunction(_)) {
             return None;
         }
-        let wanted = CellColumn::of(expr, &self.schema).ok()?;
+        let wanted = CellColumn::of(expr, &self.schema, None).ok()?;
         let coarse = wanted.transform()?;
         let is_finer = |(_, cell): &&(Expr, CellColumn)| {
             let both = cell.transform().and_then(|fine| compose(&coarse, &fine));

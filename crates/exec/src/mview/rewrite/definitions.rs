@@ -65,7 +65,7 @@ pub(super) async fn candidate(
     Ok(Candidate {
         name: spec.mview.name.clone(),
         definition: definition(engine, context, &spec.mview, mview).await?,
-        partition_columns: mview.table.partitioning.columns().to_vec(),
+        partitioning: mview.table.partitioning.clone(),
         rows: Arc::new(CatalogRows {
             catalog: Arc::clone(&context.catalog),
             usable: spec.usable,

@@ -144,7 +144,7 @@ impl<'a> Facts<'a> {
     /// Whether `predicate`, canonical by the same classes, is true for no row; `false` when that cannot be told.
     pub(crate) fn exclude(&self, predicate: &Expr) -> bool {
         let Some((column, domain)) = Domain::of(predicate) else { return false };
-        self.domain(column).intersect(&domain).is_some_and(|both| both.is_none())
+        self.domain(column).intersect(&domain).is_some_and(|both| both.is_empty())
     }
 
     /// Whether `predicate`, canonical by the same classes, is true for every row.

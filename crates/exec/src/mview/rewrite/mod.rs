@@ -70,7 +70,9 @@ pub(crate) async fn apply(
         if specs.is_empty() {
             break;
         }
-        let (candidates, unusable) = definitions::candidates(engine, context, specs).await;
+        let (mut candidates, unusable) = definitions::candidates(engine, context, specs).await;
+        // What is read beside a view that is partly stale is none of its rows: it is not asked for them again.
+        candidates.retain(|c| !used.contains(&c.name) || c.rows.cells().is_none());
         rejected.extend(unusable);
         // What is wrong with the plan itself is said where it is planned on.
         let Ok(prepared) = prepare(state, plan.clone()) else { break };

@@ -1,16 +1,15 @@
 //! Which rows of a view may be read for a block, and which rows of its tables must be read beside.
 
-use cairn_catalog::Bounds;
-use cairn_types::PartitionId;
+use std::collections::BTreeMap;
+
+use cairn_catalog::{Bounds, Partitioning};
+use cairn_types::{Literal, PartitionId};
 use datafusion::logical_expr::Expr;
-use datafusion::scalar::ScalarValue;
 
 use super::candidate::Candidate;
 use super::cover::{Wanted, moved};
 use crate::mview::cells::{CellColumn, domain_of, outside};
-
-/// Combinations of values that are looked for among the keys of cells.
-const KEYS_MAX: usize = 1_000;
+use crate::mview::domain::Domain;
 
 /// What of a view is read.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ impl Reach {
         if bounds.contains(&Bounds::All) {
             return Ok(Self { only: Some(ids), rest: None });
         }
-        if ids.is_empty() || candidate.partition_columns.is_empty() {
+        if ids.is_empty() || candidate.partitioning == Partitioning::None {
             return Err("it has no fresh rows".to_owned());
         }
         let columns = columns(wanted, candidate, mapping)?;
@@ -54,22 +53,24 @@ impl Reach {
 
 fn columns(wanted: &Wanted<'_>, candidate: &Candidate, mapping: &[usize]) -> Result<Vec<CellColumn>, String> {
     let definition = &candidate.definition;
-    let column = |at: &usize| {
+    let partitioning = &candidate.partitioning;
+    let column = |(place, at): (usize, &usize)| {
         // An aggregate is no property of a row of the tables.
         if definition.aggregated.get(*at).copied().unwrap_or(true) {
             return Err("it is partitioned by an aggregate".to_owned());
         }
         let output = definition.block.outputs.get(*at).ok_or("its partition column is missing")?;
-        CellColumn::of(&moved(output, mapping), &wanted.schema).map_err(|e| e.to_string())
+        let floor = partitioning.floor(place);
+        CellColumn::of(&moved(output, mapping), &wanted.schema, floor).map_err(|e| e.to_string())
     };
-    candidate.partition_columns.iter().map(column).collect()
+    partitioning.columns().iter().enumerate().map(column).collect()
 }
 
 /// Whether the query's predicates leave no row of the cells.
 fn is_apart(wanted: &Wanted<'_>, columns: &[CellColumn], cells: &[&Bounds]) -> bool {
     let [CellColumn { expr: Expr::Column(column), .. }] = columns else { return false };
     let Some(fresh) = columns.first().and_then(|column| domain_of(column, cells).ok()) else { return false };
-    wanted.facts.domain(column).intersect(&fresh).is_some_and(|both| both.is_none())
+    wanted.facts.domain(column).intersect(&fresh).is_some_and(|both| both.is_empty())
 }
 
 /// Whether the query's predicates leave only rows of the cells.
@@ -82,33 +83,31 @@ fn is_confined(wanted: &Wanted<'_>, columns: &[CellColumn], cells: &[&Bounds]) -
         let Ok(fresh) = domain_of(column, cells) else { return false };
         return domain(column).is_some_and(|d| d.is_within(&fresh));
     }
-    let points: Option<Vec<Vec<ScalarValue>>> = columns.iter().map(|c| domain(c)?.points()).collect();
-    let Some(points) = points else { return false };
-    let count = points.iter().try_fold(1usize, |n, p| n.checked_mul(p.len()));
-    if count.is_none_or(|n| n > KEYS_MAX) {
-        return false;
+    let Some(domains) = columns.iter().map(domain).collect::<Option<Vec<Domain>>>() else { return false };
+    let mut keys = Vec::new();
+    for cell in cells {
+        let Bounds::List { keys: of_cell } = cell else { return false };
+        keys.extend(of_cell.iter().map(Vec::as_slice));
     }
-    combinations(&points).iter().all(|key| cells.iter().any(|cell| holds(cell, columns, key)))
+    let columns: Vec<_> = columns.iter().zip(domains).collect();
+    is_covered(&columns, &keys) == Some(true)
 }
 
-fn combinations(points: &[Vec<ScalarValue>]) -> Vec<Vec<ScalarValue>> {
-    points.iter().fold(vec![Vec::new()], |keys, values| {
-        let with = |key: &Vec<ScalarValue>| {
-            let key = key.clone();
-            values.iter().map(move |v| key.iter().cloned().chain([v.clone()]).collect()).collect::<Vec<_>>()
-        };
-        keys.iter().flat_map(with).collect()
-    })
-}
-
-/// Whether a list of keys has this one.
-fn holds(cell: &Bounds, columns: &[CellColumn], key: &[ScalarValue]) -> bool {
-    let Bounds::List { keys } = cell else { return false };
-    let is = |own: &Vec<cairn_types::Literal>| {
-        own.len() == key.len()
-            && columns.iter().zip(own).zip(key).all(|((column, own), value)| {
-                column.floor.is_none() && crate::literal::scalar(own, &column.ty) == *value
-            })
-    };
-    keys.iter().any(is)
+/// Whether each combination of values of the columns' domains is one that a key stands for; `None` when that cannot be
+/// told. The keys of a column stand for values that are apart, so it can be asked column by column.
+fn is_covered(columns: &[(&CellColumn, Domain)], keys: &[&[Literal]]) -> Option<bool> {
+    let Some(((column, domain), rest)) = columns.split_first() else { return Some(!keys.is_empty()) };
+    let mut by_first: BTreeMap<&Literal, Vec<&[Literal]>> = BTreeMap::new();
+    for key in keys {
+        let (first, others) = key.split_first()?;
+        by_first.entry(first).or_default().push(others);
+    }
+    let mut left = domain.clone();
+    for (first, others) in by_first {
+        let values = column.key(first).ok()?;
+        if !domain.intersect(&values)?.is_empty() && is_covered(rest, &others)? {
+            left = left.intersect(&values.complement()?)?;
+        }
+    }
+    Some(left.is_empty())
 }

@@ -1,6 +1,5 @@
 //! What queries of MVs are taken for.
 
-use cairn_catalog::{Partitioning, TimeUnit};
 use cairn_types::Result;
 
 use super::*;
@@ -13,12 +12,16 @@ fn world() -> World {
     world.table("t", "dt date, k int, v bigint, d decimal", time.clone(), days());
     world.table("u", "dt date, k int, w bigint", time, days());
     world.table("hours", "ts datetime not null, k int", Partitioning::Range { columns: vec![0] }, vec![]);
-    world.table(
-        "cities",
-        "city varchar, dt date, n int",
-        Partitioning::Values { columns: vec![0, 1] },
-        vec![],
-    );
+    world.table("cities", "city varchar, dt date, n int", Partitioning::values(vec![0, 1]), vec![]);
+    let floor = |unit, step| Some(Floor { unit, step });
+    let by_day = vec![(0, floor(TimeUnit::Day, 1)), (1, None)];
+    let columns = "dt date, city varchar, n int";
+    world.table("daily", columns, Partitioning::floored_values(by_day.clone()), vec![]);
+    world.table("daily2", columns, Partitioning::floored_values(by_day), vec![]);
+    let by_month = vec![(0, floor(TimeUnit::Month, 1)), (1, None)];
+    world.table("monthly", columns, Partitioning::floored_values(by_month), vec![]);
+    let by_two = vec![(0, floor(TimeUnit::Week, 1)), (1, floor(TimeUnit::Hour, 6))];
+    world.table("weekly", "dt date, ts datetime, n int", Partitioning::floored_values(by_two), vec![]);
     world.table("dim", "k int not null, name varchar", Partitioning::None, vec![]);
     world.view("vt", "day date, k int, v bigint", "SELECT dt, k, v FROM t WHERE v > 0");
     world.view("vnow", "dt datetime", "SELECT now() FROM t");
@@ -140,10 +143,90 @@ fn links_go_down_to_partition_columns() {
     linked("SELECT dt, row_number() OVER (PARTITION BY dt, k ORDER BY v) r FROM t", "dt", "t.0");
     // Lists, with all or some of the base's columns.
     let a = linked("SELECT dt, city, sum(n) FROM cities GROUP BY dt, city", "dt, city", "cities.1+0");
-    assert_eq!(a.partitioning, Partitioning::Values { columns: vec![0, 1] });
+    assert_eq!(a.partitioning, Partitioning::values(vec![0, 1]));
     linked("SELECT city, sum(n) FROM cities GROUP BY city", "city", "cities.0");
     // Both readings of a table by its partition column.
     linked("SELECT a.dt FROM t a JOIN t b ON a.dt = b.dt", "dt", "t.0");
+}
+
+/// List partitions of slices: the MV's partitions hold whole ones.
+#[test]
+fn links_to_slices() {
+    let values = |columns: &[(usize, Option<(TimeUnit, u32)>)]| {
+        let floor = |f: Option<(TimeUnit, u32)>| f.map(|(unit, step)| Floor { unit, step });
+        Partitioning::floored_values(columns.iter().map(|(at, f)| (*at, floor(*f))).collect())
+    };
+    let time = |column, unit, step| Partitioning::Time { column, unit, step };
+    let (day, month) = (Some((TimeUnit::Day, 1)), Some((TimeUnit::Month, 1)));
+    let sums = |table: &str| format!("SELECT sum(n) s, dt, city FROM {table} GROUP BY dt, city");
+    let check = |sql: &str, by: &str, expected_links: &str, expected: Partitioning| {
+        assert_eq!(linked(sql, by, expected_links).partitioning, expected, "{sql} by {by}");
+    };
+    // As asked, coarser, or as the base has them.
+    check(&sums("daily"), "date_trunc('day', dt), city", "daily.0/1day+1", values(&[(1, day), (2, None)]));
+    check(
+        &sums("daily"),
+        "city, date_trunc('month', dt)",
+        "daily.1+0/1month",
+        values(&[(2, None), (1, month)]),
+    );
+    check(&sums("daily"), "dt, city", "daily.0/1day+1", values(&[(1, day), (2, None)]));
+    check(&sums("monthly"), "dt, city", "monthly.0/1month+1", values(&[(1, month), (2, None)]));
+    // One column alone: a time makes ranges.
+    check(&sums("daily"), "city", "daily.1", values(&[(2, None)]));
+    check(&sums("daily"), "dt", "daily.0/1day", time(1, TimeUnit::Day, 1));
+    check(&sums("daily"), "date_trunc('month', dt)", "daily.0/1month", time(1, TimeUnit::Month, 1));
+    check(&sums("monthly"), "date_trunc('day', dt)", "monthly.0/1day", time(1, TimeUnit::Day, 1));
+    check(&sums("monthly"), "time_slice(dt, INTERVAL 10 DAY)", "monthly.0/10day", time(1, TimeUnit::Day, 10));
+    // Of exact values too.
+    check(
+        "SELECT dt, city, n FROM cities",
+        "date_trunc('month', dt), city",
+        "cities.1/1month+0",
+        values(&[(0, month), (1, None)]),
+    );
+    // What the query does to the column counts.
+    let months = "SELECT date_trunc('month', dt) m, city, count(*) c FROM daily GROUP BY date_trunc('month', dt), city";
+    check(months, "m, city", "daily.0/1month+1", values(&[(0, None), (1, None)]));
+    check(
+        months,
+        "date_trunc('year', m), city",
+        "daily.0/1year+1",
+        values(&[(0, Some((TimeUnit::Year, 1))), (1, None)]),
+    );
+    let days = "SELECT date_trunc('day', dt) d, city FROM monthly";
+    check(days, "d, city", "monthly.0/1month+1", values(&[(0, month), (1, None)]));
+    let both = values(&[(0, Some((TimeUnit::Week, 1))), (1, Some((TimeUnit::Hour, 6)))]);
+    check("SELECT dt, ts, n FROM weekly", "dt, ts", "weekly.0/1week+1/6hour", both.clone());
+    check(
+        "SELECT dt, ts, n FROM weekly",
+        "date_trunc('week', dt), time_slice(ts, INTERVAL 6 HOUR)",
+        "weekly.0/1week+1/6hour",
+        both,
+    );
+    // Joins link both where they are cut alike, else one.
+    let join = |table: &str| {
+        format!("SELECT a.dt, a.city, b.n FROM daily a JOIN {table} b ON a.dt = b.dt AND a.city = b.city")
+    };
+    check(&join("daily2"), "dt, city", "daily.0/1day+1 daily2.0/1day+1", values(&[(0, day), (1, None)]));
+    check(&join("monthly"), "dt, city", "daily.0/1day+1", values(&[(0, day), (1, None)]));
+    let by_month = values(&[(0, month), (1, None)]);
+    check(&join("monthly"), "date_trunc('month', dt), city", "daily.0/1month+1 monthly.0/1month+1", by_month);
+}
+
+#[test]
+fn slices_that_do_not_fit_are_refused() {
+    let sums = |table: &str| format!("SELECT sum(n) s, dt, city FROM {table} GROUP BY dt, city");
+    let not_within = "partitions of 'monthly' by month are not within those of the materialized view";
+    refused(&sums("monthly"), "date_trunc('day', dt), city", not_within);
+    refused(&sums("monthly"), "date_trunc('week', dt), city", not_within);
+    let weeks = "SELECT date_trunc('week', dt) w, city FROM monthly";
+    refused(weeks, "w, city", not_within);
+    refused("SELECT dt, ts FROM weekly", "date_trunc('month', dt), ts", "by week are not within");
+    refused(&sums("t JOIN dim"), "date_trunc('day', dt), city", "");
+    refused("SELECT dt, k FROM t", "date_trunc('day', dt), k", "'k' is no partition column of 't'");
+    refused(&sums("daily"), "date_trunc('day', dt), date_trunc('month', dt)", "names a column twice");
+    refused(&sums("daily"), "date_trunc('hour', dt), city", "less than a day");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Fixture {
 /// How a view is cut, and which cells are fresh. What is not fresh has rows that are wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Cells {
-    pub columns: Vec<usize>,
+    pub partitioning: Partitioning,
     pub bounds: Vec<(Bounds, bool)>,
 }
 
@@ -109,7 +109,7 @@ impl Fixture {
         Candidate {
             name: name.to_owned(),
             definition: Arc::new(definition),
-            partition_columns: cells.map(|c| c.columns).unwrap_or_default(),
+            partitioning: cells.map_or(Partitioning::None, |c| c.partitioning),
             rows: Arc::new(TestRows { table, cells: fresh, rows: None }),
         }
     }
@@ -201,7 +201,9 @@ fn split(batches: &[RecordBatch], cells: &Cells) -> (Rows, Option<Vec<(Partition
         let mut rows = Vec::new();
         for batch in batches {
             let key = |row: usize| -> Vec<Literal> {
-                cells.columns.iter().map(|c| literal(batch.column(*c).as_ref(), row)).collect()
+                let columns = cells.partitioning.columns().iter();
+                let values: Vec<_> = columns.map(|c| literal(batch.column(*c).as_ref(), row)).collect();
+                cells.partitioning.key(&values).unwrap().into_owned()
             };
             let inside = (0..batch.num_rows()).map(|row| Some(bounds.contains(&key(row))));
             let inside: arrow::array::BooleanArray = inside.collect();

@@ -15,7 +15,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cairn_catalog::{
-    Bounds, Catalog, Command, Distribution, PartitionSpec, Partitioning, Reply, Table, TableSpec, View,
+    Bounds, Catalog, Command, Distribution, Floor, PartitionSpec, Partitioning, Reply, Table, TableSpec,
+    TimeUnit, View,
 };
 use cairn_env::Env;
 use cairn_ingest::arrow_schema;

@@ -184,8 +184,40 @@ fn query(dice: &mut Dice, view: &Spec, stronger: &[String]) -> Spec {
     Spec { tables, predicates, outputs: keys.iter().cloned().chain(aggregates).collect(), keys: Some(keys) }
 }
 
-/// Cells of one of the view's columns, each fresh or not.
+/// Cells of slices of days and of a number or text, each fresh or not.
+fn sliced_cells(dice: &mut Dice, view: &Spec) -> Option<Cells> {
+    let ends = |suffix: &str| view.outputs.iter().position(|o| o.ends_with(suffix) && !o.contains('('));
+    let (day, text) = (ends(".dt")?, ends(".s")?);
+    let floor = Floor { unit: *dice.one(&[TimeUnit::Day, TimeUnit::Week, TimeUnit::Month]), step: 1 };
+    let partitioning = match dice.below(2) {
+        0 => Partitioning::floored_values(vec![(day, Some(floor)), (text, None)]),
+        _ => Partitioning::floored_values(vec![(text, None), (day, Some(floor))]),
+    };
+    let mut bounds: Vec<(Bounds, bool)> = Vec::new();
+    for month in 1..4 {
+        for day in 0..6 {
+            for text in ["", "u", "v", "w"] {
+                let or_null = |none, value| if none { Literal::Null } else { value };
+                let text = or_null(text.is_empty(), Literal::Str(text.into()));
+                let day = or_null(day == 0, date(&format!("2024-0{month}-0{}", day.max(1))));
+                let key = if partitioning.floor(0).is_some() { [day, text] } else { [text, day] };
+                let cell = partitioning.automatic(&key).unwrap().unwrap().bounds;
+                if !bounds.iter().any(|(known, _)| *known == cell) {
+                    bounds.push((cell, dice.chance(60)));
+                }
+            }
+        }
+    }
+    Some(Cells { partitioning, bounds })
+}
+
+/// Cells of one or two of the view's columns, each fresh or not.
 fn cells(dice: &mut Dice, view: &Spec) -> Option<Cells> {
+    if dice.chance(40)
+        && let Some(cells) = sliced_cells(dice, view)
+    {
+        return Some(cells);
+    }
     let ends = |suffix: &str| view.outputs.iter().position(|o| o.ends_with(suffix) && !o.contains('('));
     if let Some(column) = ends(".dt")
         && dice.chance(60)
@@ -193,7 +225,7 @@ fn cells(dice: &mut Dice, view: &Spec) -> Option<Cells> {
         let bounds = ["", "2024-01-03", "2024-02-01", "2024-02-04", "2024-03-01", ""];
         let cell = |at: usize| range("p", bounds[at], bounds[at + 1]).bounds;
         return Some(Cells {
-            columns: vec![column],
+            partitioning: Partitioning::values(vec![column]),
             bounds: (0..5).map(|at| (cell(at), dice.chance(60))).collect(),
         });
     }
@@ -204,7 +236,7 @@ fn cells(dice: &mut Dice, view: &Spec) -> Option<Cells> {
         _ => (0..6).map(Literal::Int).chain([Literal::Null]).collect(),
     };
     let bounds = keys.into_iter().map(|k| (Bounds::List { keys: vec![vec![k]] }, dice.chance(60)));
-    Some(Cells { columns: vec![column], bounds: bounds.collect() })
+    Some(Cells { partitioning: Partitioning::values(vec![column]), bounds: bounds.collect() })
 }
 
 async fn fixture(dice: &mut Dice) -> Fixture {

@@ -8,13 +8,11 @@ use super::*;
 use crate::mview::refresh::merge;
 use crate::{Analysis, MergeColumn, RefreshCell, RefreshEffect, RefreshSource};
 
-/// The cells that the bounds of the linked bases make: each piece between two ends.
-fn cells(store: &Store, analysis: &Analysis) -> Vec<RefreshCell> {
+/// Cells that together hold `whole`, the rows of all.
+fn cells(store: &Store, analysis: &Analysis, whole: &[RecordBatch]) -> Vec<RefreshCell> {
     let catalog = store.cluster.ctx.meta.catalog();
     let bases = |id: &TableId| catalog.table(*id).unwrap().olap().unwrap().clone();
     let links = &analysis.links;
-    let all = links.iter().flat_map(|l| catalog.partitions_of(&bases(&l.base)).cloned().collect::<Vec<_>>());
-    let all: Vec<_> = all.collect();
     let sources: BTreeMap<TableId, Vec<PartitionId>> = links
         .iter()
         .map(|l| (l.base, catalog.partitions_of(&bases(&l.base)).map(|p| p.id).collect()))
@@ -22,8 +20,11 @@ fn cells(store: &Store, analysis: &Analysis) -> Vec<RefreshCell> {
     let mut bounds = Vec::new();
     match &analysis.partitioning {
         Partitioning::Values { .. } => {
-            for partition in &all {
-                bounds.push(partition.bounds.clone());
+            for values in whole.iter().flat_map(|batch| partition_values(analysis, batch)) {
+                let cell = analysis.partitioning.automatic(&values).unwrap().unwrap().bounds;
+                if !bounds.contains(&cell) {
+                    bounds.push(cell);
+                }
             }
         }
         Partitioning::Time { .. } => {
@@ -51,33 +52,39 @@ fn cells(store: &Store, analysis: &Analysis) -> Vec<RefreshCell> {
     bounds.into_iter().map(|bounds| RefreshCell { bounds, sources: sources.clone() }).collect()
 }
 
+/// The values of the partition columns, row by row.
+fn partition_values(analysis: &Analysis, batch: &RecordBatch) -> Vec<Vec<Literal>> {
+    let columns = analysis.partitioning.columns();
+    let row = |row| columns.iter().map(|c| super::fixture::literal(batch.column(*c).as_ref(), row)).collect();
+    (0..batch.num_rows()).map(row).collect()
+}
+
 async fn check(store: &Store, sql: &str, by: &str) {
     let analysis = store.analyze(sql, by).await;
     let mview = mview(&analysis);
+    // The whole as the MV's types show it.
+    let whole = RefreshCell { bounds: Bounds::All, sources: BTreeMap::new() };
+    let unlinked = mview_without_links(&analysis);
+    let refresh =
+        store.engine.plan_refresh(store.context(), &unlinked, &whole, RefreshSource::Full).await.unwrap();
+    let whole = collect(&refresh.planned, refresh.planned.plan.clone()).await;
     let mut all = Vec::new();
-    for cell in cells(store, &analysis) {
+    for cell in cells(store, &analysis, &whole) {
         let refresh = store.engine.plan_refresh(store.context(), &mview, &cell, RefreshSource::Full).await;
         let refresh = refresh.unwrap_or_else(|e| panic!("{sql}: {e}"));
         assert_eq!(refresh.effect, RefreshEffect::Replace);
         let batches = collect(&refresh.planned, refresh.planned.plan.clone()).await;
         // Each row is of the cell.
         for batch in &batches {
-            let columns: Vec<_> = analysis.partitioning.columns().iter().map(|c| batch.column(*c)).collect();
-            for row in 0..batch.num_rows() {
-                let key: Vec<Literal> =
-                    columns.iter().map(|c| super::fixture::literal(c.as_ref(), row)).collect();
+            for values in partition_values(&analysis, batch) {
+                let key = analysis.partitioning.key(&values).unwrap();
                 assert!(cell.bounds.contains(&key), "{sql}: {key:?} is not of {:?}", cell.bounds);
             }
         }
         all.extend(rows(&batches));
     }
     all.sort();
-    // The whole as the MV's types show it.
-    let whole = RefreshCell { bounds: Bounds::All, sources: BTreeMap::new() };
-    let unlinked = mview_without_links(&analysis);
-    let refresh =
-        store.engine.plan_refresh(store.context(), &unlinked, &whole, RefreshSource::Full).await.unwrap();
-    let expected = rows(&collect(&refresh.planned, refresh.planned.plan.clone()).await);
+    let expected = rows(&whole);
     assert!(!expected.is_empty(), "{sql}");
     assert_eq!(all, expected, "{sql} by {by}");
 }
@@ -104,6 +111,14 @@ async fn cells_together_are_the_query() {
     check(&store, "SELECT date(ts) day, count(*) n FROM h GROUP BY date(ts)", "day").await;
     check(&store, "SELECT ts, k FROM h", "date_trunc('month', ts)").await;
     check(&store, "SELECT city, count(*) n FROM c GROUP BY city", "city").await;
+    check(&store, "SELECT sum(k) s, dt, city FROM f GROUP BY dt, city", "date_trunc('month', dt), city")
+        .await;
+    check(&store, "SELECT dt, city, k FROM f", "city, dt").await;
+    check(&store, "SELECT dt, city, k FROM f", "date_trunc('day', dt)").await;
+    check(&store, "SELECT date_trunc('quarter', dt) q, city FROM f", "q, city").await;
+    check(&store, "SELECT ts, dt, k FROM g", "date_trunc('month', ts), date_trunc('week', dt)").await;
+    check(&store, "SELECT date(ts) d, dt, count(*) n FROM g GROUP BY date(ts), dt", "d, dt").await;
+    check(&store, "SELECT ts, dt, k FROM g", "ts").await;
     check(&store, "WITH x AS (SELECT dt, k FROM t) SELECT a.dt, b.k FROM x a JOIN x b ON a.dt = b.dt", "dt")
         .await;
     check(&store, "SELECT dt, k, row_number() OVER (PARTITION BY dt ORDER BY k, v, d) r FROM t", "dt").await;

@@ -467,7 +467,12 @@ fn months(fresh: [bool; 4]) -> Vec<(Bounds, bool)> {
 #[test]
 fn stale_cells_are_read_from_the_tables() {
     // NULL and February are stale.
-    let cells = |column| Some(Cells { columns: vec![column], bounds: months([false, true, false, true]) });
+    let cells = |column| {
+        Some(Cells {
+            partitioning: Partitioning::values(vec![column]),
+            bounds: months([false, true, false, true]),
+        })
+    };
     let queries: &[(&str, &str)] = &[
         ("SELECT id, dt FROM orders", "union"),
         ("SELECT id, dt FROM orders WHERE dt >= '2024-01-05' AND dt < '2024-02-03'", "union"),
@@ -498,7 +503,10 @@ fn stale_cells_are_read_from_the_tables() {
 
 #[test]
 fn what_is_read_twice_must_be_the_same_twice() {
-    let cells = Some(Cells { columns: vec![1], bounds: months([false, true, true, true]) });
+    let cells = Some(Cells {
+        partitioning: Partitioning::values(vec![1]),
+        bounds: months([false, true, true, true]),
+    });
     check_cells(
         "SELECT id, dt, cust FROM orders",
         cells,
@@ -533,7 +541,7 @@ fn cells_of_what_is_computed() {
     ];
     check_cells(
         "SELECT date_trunc('month', dt) m, count(*) n FROM orders GROUP BY date_trunc('month', dt)",
-        Some(Cells { columns: vec![0], bounds: bounds.clone() }),
+        Some(Cells { partitioning: Partitioning::values(vec![0]), bounds: bounds.clone() }),
         &[
             (
                 "SELECT date_trunc('month', dt), count(*) FROM orders GROUP BY date_trunc('month', dt)",
@@ -544,7 +552,7 @@ fn cells_of_what_is_computed() {
     );
     check_cells(
         "SELECT date_trunc('month', dt) m, dt, id FROM orders",
-        Some(Cells { columns: vec![0], bounds }),
+        Some(Cells { partitioning: Partitioning::values(vec![0]), bounds }),
         &[
             ("SELECT id FROM orders WHERE dt >= '2024-02-03' AND dt < '2024-03-01'", "alone"),
             ("SELECT id FROM orders WHERE dt IS NULL", "alone"),
@@ -560,7 +568,7 @@ fn cells_of_lists() {
     let bounds = vec![(list(&[&[text("open")], &[Literal::Null]]), true), (list(&[&[text("done")]]), false)];
     check_cells(
         "SELECT status, id, qty FROM orders",
-        Some(Cells { columns: vec![0], bounds }),
+        Some(Cells { partitioning: Partitioning::values(vec![0]), bounds }),
         &[
             ("SELECT id, status FROM orders", "union"),
             ("SELECT id FROM orders WHERE status = 'open'", "alone"),
@@ -579,7 +587,7 @@ fn cells_of_lists() {
     ];
     check_cells(
         "SELECT status, cust, count(*) n FROM orders GROUP BY status, cust",
-        Some(Cells { columns: vec![1, 0], bounds }),
+        Some(Cells { partitioning: Partitioning::values(vec![1, 0]), bounds }),
         &[
             ("SELECT cust, count(*) FROM orders GROUP BY cust", "union"),
             ("SELECT sum(qty), status FROM orders GROUP BY status", "cannot be computed"),
@@ -587,6 +595,63 @@ fn cells_of_lists() {
             ("SELECT count(*) FROM orders WHERE cust = 1 AND status = 'done'", "union"),
         ],
     );
+}
+
+/// Lists whose keys are starts of months stand for all days of the months.
+#[test]
+fn cells_of_lists_of_slices() {
+    let month = Some(Floor { unit: TimeUnit::Month, step: 1 });
+    let text = |t: &str| if t.is_empty() { Literal::Null } else { Literal::Str(t.into()) };
+    let day = |t: &str| if t.is_empty() { Literal::Null } else { date(t) };
+    let cell = |d: &str, s: &str, fresh| (Bounds::List { keys: vec![vec![day(d), text(s)]] }, fresh);
+    let mut bounds = Vec::new();
+    for (at, month) in ["", "2024-01-01", "2024-02-01", "2024-03-01"].iter().enumerate() {
+        for (status, fresh) in [("", at == 3), ("open", at != 2), ("done", at == 1), ("sent", true)] {
+            bounds.push(cell(month, status, fresh));
+        }
+    }
+    let cells = |columns: [usize; 2]| {
+        let by = vec![(columns[0], month), (columns[1], None)];
+        Some(Cells { partitioning: Partitioning::floored_values(by), bounds: bounds.clone() })
+    };
+    let queries: &[(&str, &str)] = &[
+        ("SELECT id, dt FROM orders", "union"),
+        ("SELECT id FROM orders WHERE dt = '2024-01-02' AND status = 'open'", "alone"),
+        (
+            "SELECT id FROM orders WHERE dt IN ('2024-01-02', '2024-01-03') AND status IN ('open', 'done')",
+            "alone",
+        ),
+        ("SELECT id FROM orders WHERE dt = '2024-02-02' AND status = 'open'", "union"),
+        ("SELECT id FROM orders WHERE dt >= '2024-01-01' AND dt < '2024-02-01' AND status = 'open'", "alone"),
+        ("SELECT id FROM orders WHERE dt >= '2024-01-15' AND dt < '2024-02-02' AND status = 'sent'", "alone"),
+        ("SELECT id FROM orders WHERE dt >= '2024-01-15' AND dt < '2024-02-02' AND status = 'open'", "union"),
+        ("SELECT id FROM orders WHERE dt < '2024-02-01' AND dt >= '2024-01-01' AND status IS NULL", "union"),
+        ("SELECT id FROM orders WHERE dt = '2024-03-06' AND status IS NULL", "alone"),
+        ("SELECT id FROM orders WHERE dt IS NULL", "union"),
+        ("SELECT status, count(*), sum(price) FROM orders GROUP BY status", "union"),
+        ("SELECT date_trunc('month', dt), count(*) FROM orders GROUP BY date_trunc('month', dt)", "union"),
+    ];
+    check_cells("SELECT id, cust, dt, price, status FROM orders", cells([2, 4]), queries);
+    let view = "SELECT dt, status, sum(price) s, count(*) n FROM orders GROUP BY dt, status";
+    check_cells(view, cells([0, 1]), queries.get(10..).unwrap());
+    // Slices of what is cut already: of the same, of finer, and of slices that cross months.
+    for (unit, how) in [("month", "union"), ("day", "union"), ("week", "cannot be told apart")] {
+        let view = format!("SELECT date_trunc('{unit}', dt) m, dt, status, id FROM orders");
+        let queries: &[(&str, &str)] =
+            &[("SELECT id, status FROM orders", how), ("SELECT dt FROM orders", how)];
+        let time = |value: &Literal| match value {
+            Literal::Date(days) => Literal::DateTime(i64::from(*days) * 86_400_000_000),
+            other => other.clone(),
+        };
+        let times = |bounds: &Bounds| match bounds {
+            Bounds::List { keys } => {
+                Bounds::List { keys: keys.iter().map(|k| k.iter().map(time).collect()).collect() }
+            }
+            other => other.clone(),
+        };
+        let bounds = bounds.iter().map(|(cell, fresh)| (times(cell), *fresh)).collect();
+        check_cells(&view, Some(Cells { bounds, ..cells([0, 2]).unwrap() }), queries);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tables with real segments in memory.
 
-use cairn_catalog::{Definition, Mview, MviewState, RefreshScheme, RefreshTrigger, TableKind, TimeUnit};
+use cairn_catalog::{Definition, Mview, MviewState, RefreshScheme, RefreshTrigger, TableKind};
 use cairn_storage::testing::TestCluster;
 use cairn_storage::{CommitRequest, Committer, LoadOptions, LoadWriter};
 
@@ -36,7 +36,12 @@ impl Store {
             Partitioning::Time { column: 0, unit: TimeUnit::Hour, step: 6 },
         )
         .await;
-        this.table("c", "city varchar, k int", Partitioning::Values { columns: vec![0] }).await;
+        this.table("c", "city varchar, k int", Partitioning::values(vec![0])).await;
+        let floor = |unit| Some(Floor { unit, step: 1 });
+        let by = |columns: &[(usize, Option<Floor>)]| Partitioning::floored_values(columns.to_vec());
+        this.table("f", "dt date, city varchar, k int", by(&[(0, floor(TimeUnit::Month)), (1, None)])).await;
+        let two = [(1, floor(TimeUnit::Day)), (0, floor(TimeUnit::Week))];
+        this.table("g", "dt date, ts datetime, k int", by(&two)).await;
         this.table("dim", "k int, name varchar", Partitioning::None).await;
         this
     }

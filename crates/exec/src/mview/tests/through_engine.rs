@@ -35,7 +35,14 @@ impl MviewSource for Views {
 impl Store {
     /// A view whose rows stand in a table of the catalog.
     async fn mview(&self, name: &str, sql: &str, usable: CandidateUse) -> CandidateSpec {
-        let analysis = self.analyze(sql, "").await;
+        self.mview_by(name, sql, "", usable).await
+    }
+
+    /// The same with a PARTITION BY clause.
+    async fn mview_by(&self, name: &str, sql: &str, by: &str, usable: CandidateUse) -> CandidateSpec {
+        let analysis = self.analyze(sql, by).await;
+        let whole = PartitionSpec { name: name.into(), bounds: Bounds::All, buckets: None };
+        let is_whole = analysis.partitioning == Partitioning::None;
         let mut table = mview(&analysis);
         table.name = name.to_owned();
         let spec = TableSpec {
@@ -43,12 +50,12 @@ impl Store {
             name: name.into(),
             schema: analysis.schema.clone(),
             sort_key: vec![0],
-            partitioning: Partitioning::None,
+            partitioning: analysis.partitioning.clone(),
             distribution: Distribution::Random { buckets: 1 },
             comment: String::new(),
             properties: BTreeMap::new(),
             volume: None,
-            partitions: vec![PartitionSpec { name: name.into(), bounds: Bounds::All, buckets: None }],
+            partitions: is_whole.then_some(whole).into_iter().collect(),
         };
         table.id = self.cluster.create_table(spec).unwrap();
         let mut writer =
@@ -134,6 +141,49 @@ async fn queries_read_views_and_say_why_not() {
     let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Disable).await;
     assert!(planned.mview_notes().is_empty());
     assert_eq!(views.asked.load(Ordering::Relaxed), asked);
+}
+
+/// Views by slices of time and a value: what is fresh is read from them, once, and the rest from the table.
+#[tokio::test]
+async fn lists_of_slices_are_read_beside_what_is_stale() {
+    let store = Store::new().await;
+    let sql = "SELECT dt, city, sum(k) s, count(*) n FROM f GROUP BY dt, city";
+    let queries = [
+        "SELECT dt, city, sum(k) FROM f GROUP BY dt, city",
+        "SELECT city, sum(k), count(*) FROM f GROUP BY city",
+        "SELECT date_trunc('month', dt), count(*) FROM f GROUP BY date_trunc('month', dt)",
+        "SELECT sum(k) FROM f WHERE dt >= '2024-02-05' AND dt < '2024-02-20' AND city = 'x'",
+        "SELECT city, count(*) FROM f WHERE dt IS NULL OR city IS NULL GROUP BY city",
+    ];
+    for by in [
+        "date_trunc('month', dt), city",
+        "dt, city",
+        "city, date_trunc('year', dt)",
+        "date_trunc('month', dt)",
+        "city",
+    ] {
+        let mut spec = store.mview_by(&format!("mv{}", by.len()), sql, by, CandidateUse::All).await;
+        let catalog = store.cluster.ctx.meta.catalog();
+        let ids: Vec<PartitionId> = catalog.partitions_of(spec.mview.olap().unwrap()).map(|p| p.id).collect();
+        assert!(ids.len() > 2, "{by}");
+        for stale in 0..3 {
+            let fresh = ids.iter().enumerate().filter(|(at, _)| at % 3 != stale).map(|(_, id)| *id);
+            spec.usable = CandidateUse::Partitions(fresh.collect());
+            let views = Arc::new(Views { specs: vec![spec.clone()], ..Views::default() });
+            for sql in queries {
+                let plain = store.planned(sql, None, RewriteMode::Default).await;
+                let planned = store.planned(sql, Some(Arc::clone(&views)), RewriteMode::Force).await;
+                let expected = rows(&collect(&plain, plain.plan.clone()).await);
+                assert_eq!(rows(&collect(&planned, planned.plan.clone()).await), expected, "{sql} by {by}");
+                let lines = crate::explain(&planned, Detail::Normal).await.unwrap().join("\n");
+                assert!(lines.contains("TABLE: mv"), "{sql} by {by}: {:?}", planned.mview_notes());
+                // Behind that is what no row is read of.
+                let lines = lines.split("EMPTYSET").next().unwrap_or_default();
+                assert!(lines.matches("TABLE: mv").count() < 2, "{sql} by {by}:\n{lines}");
+                assert!(lines.matches("TABLE: f").count() < 2, "{sql} by {by}:\n{lines}");
+            }
+        }
+    }
 }
 
 /// Prints what planning costs with many views; the bound is wide, because tests are not optimized.
