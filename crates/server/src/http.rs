@@ -20,12 +20,12 @@ use serde_json::Value;
 use crate::answer::{Answer, ResultStream};
 use crate::load::stream_load;
 use crate::metrics::Gauge;
+use crate::mysql;
 use crate::node::{Node, VERSION};
 use crate::queries::SessionEntry;
 use crate::rows::Rows;
 use crate::session::Session;
 use crate::statement::show;
-use crate::{mysql, sql_types};
 
 /// The HTTP server's side of a node.
 pub struct HttpDoor {
@@ -164,7 +164,7 @@ fn in_memory(connection_id: u64, rows: &Rows) -> Result<QueryRows> {
 }
 
 fn streamed(connection_id: u64, running: ResultStream, session: Session) -> QueryRows {
-    let type_name = |ty| sql_types::sql_type(ty).map_or("varchar", |ty| ty.base_name()).to_owned();
+    let type_name = |ty| cairn_exec::sql_type(ty).map_or("varchar", |ty| ty.base_name()).to_owned();
     let fields = running.schema.fields().iter().map(|f| type_name(f.data_type()));
     let columns = running
         .names

@@ -25,7 +25,6 @@ pub mod queries;
 pub mod rows;
 pub mod session;
 pub mod settings;
-mod sql_types;
 pub mod state;
 pub mod statement;
 pub mod system;

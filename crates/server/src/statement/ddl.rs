@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use cairn_catalog::{Bounds, Catalog, Command, PartitionSpec, Partitioning, Reply, Table, TableSpec, View};
+use cairn_exec::{sql_type, stored_type};
 use cairn_ingest::DISPLAY_NAME;
 use cairn_sql::ast::{
     AlterOp, AlterTable, AlterView, AnalyzeTable, CreateDatabase, CreateTable, CreateTableLike, CreateView,
     DropDatabase, DropTable, DropView, PartitionDef, Recover, RecoverTarget, TableName, TruncateTable,
     ViewColumn,
 };
-use cairn_types::{Column, Error, ErrorKind, Result, Schema, SqlType, TableId, limits};
+use cairn_types::{Column, Error, ErrorKind, Result, Schema, TableId};
 use sqlparser::ast::Query;
 
 use super::{insert, query};
 use crate::analyze::{self, partition, table};
 use crate::answer::Answer;
 use crate::session::Session;
-use crate::sql_types::sql_type;
 
 /// `CREATE DATABASE`.
 ///
@@ -148,7 +148,7 @@ async fn query_columns(
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
         Ok(cairn_sql::ast::ColumnDef {
             name: given(at),
-            ty: stored_type(sql_type(field.data_type())?),
+            ty: stored_type(field.data_type())?,
             key: false,
             aggregate: None,
             nullable: Some(true),
@@ -159,14 +159,6 @@ async fn query_columns(
         })
     };
     schema.fields().iter().enumerate().map(column).collect()
-}
-
-/// Text of unknown length may be long.
-fn stored_type(ty: SqlType) -> SqlType {
-    match ty {
-        SqlType::String => SqlType::Varchar(limits::VARCHAR_BYTES_MAX),
-        other => other,
-    }
 }
 
 /// `CREATE TABLE … LIKE`.

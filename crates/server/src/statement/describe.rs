@@ -3,6 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, Volume};
 use cairn_exec::files::{self, FilesLocation};
+use cairn_exec::sql_type;
 use cairn_ingest::{DISPLAY_NAME, arrow_schema};
 use cairn_mysql::ColumnDef;
 use cairn_sql::ast::{Describe, Property, TableName};
@@ -11,7 +12,6 @@ use cairn_types::{Column, Error, Result, Schema, SqlType, limits};
 use crate::answer::{self, Answer};
 use crate::rows::{Rows, boolean_text, like, text};
 use crate::session::Session;
-use crate::sql_types::sql_type;
 use crate::system::{self, columns::default_text};
 use crate::{analyze, statement};
 
