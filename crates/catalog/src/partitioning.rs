@@ -251,6 +251,11 @@ impl Partitioning {
             if at > 0 {
                 name.push('_');
             }
+            if matches!(value, Literal::Str(text) if text == "NULL") {
+                // The text is not the value NULL.
+                name.push_str("_4e_ULL");
+                continue;
+            }
             let slice = self.floor(at).and_then(|floor| floor.name(value));
             let text = match (slice, value) {
                 (Some(slice), _) => slice,
@@ -448,6 +453,14 @@ mod tests {
         check("2024-02-29", "bei jing", "2024-03-31 23:59:59", march);
         check("NULL", "a", "2024-12-31 01:00:00", "pNULL_a_202412 (NULL, a, 2024-12-01 00:00:00)");
         check("2024-01-01", "NULL", "NULL", "p20240101_NULL_NULL (2024-01-01, NULL, NULL)");
+    }
+
+    #[test]
+    fn the_text_null_has_a_name_of_its_own() {
+        let name = |value| Partitioning::values(vec![0]).automatic(&[value]).unwrap().unwrap().name;
+        assert_eq!(name(Literal::Null), "pNULL");
+        assert_eq!(name(Literal::Str("NULL".into())), "p_4e_ULL");
+        assert_eq!(name(Literal::Str("null".into())), "pnull");
     }
 
     #[test]

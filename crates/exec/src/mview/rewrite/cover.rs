@@ -192,9 +192,9 @@ impl Cover {
     /// A filter for the slices (`date_trunc`) that are whole in the range of `predicate`. What sticks out at its ends is
     /// among the rows that the view cannot give.
     fn by_slices(&mut self, wanted: &Wanted<'_>, predicate: &Expr) -> Option<Expr> {
-        let (column, _) = Domain::of(predicate)?;
+        let (column, own) = Domain::of(predicate)?;
         // All that the query says of the column: two ends in one slice leave no slice whole.
-        let domain = wanted.facts.domain(column);
+        let domain = wanted.facts.domain(column).intersect(&own)?;
         for (handle, cell) in &self.sliced {
             if !matches!(&cell.expr, Expr::Column(c) if c == column) {
                 continue;
