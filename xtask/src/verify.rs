@@ -54,7 +54,8 @@ impl Step {
             Self::Docs => cargo(
                 root,
                 &["doc", "--quiet", "--no-deps", "--workspace", "--document-private-items"],
-                &[("RUSTDOCFLAGS", "-D warnings")],
+                // Private items are documented too, so links to them lead somewhere.
+                &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
             ),
             Self::Tests => tests(root),
         }

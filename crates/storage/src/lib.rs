@@ -1,7 +1,7 @@
 //! The storage engine: rows become segments, segments and manifests make up a partition's versions.
 //!
 //! The way of a load: [`LoadWriter`] routes rows to tablets ([`route`]), sorts them and writes segments ([`segment`]);
-//! [`Committer`] writes new manifests and makes them visible by one command; [`compact`] merges small segments; readers
+//! [`Committer`] writes new manifests and makes them visible by one command; [`compact()`] merges small segments; readers
 //! open segments through [`BlockCache`].
 //!
 //! **Invariants**

@@ -1,7 +1,7 @@
 //! Select-project-join-group blocks: a part of a plan as sets of tables, predicates, keys and results, whatever the order
 //! in which the query has them.
 //!
-//! All expressions of a block speak of [columns](column) of its leaves by position, so that two blocks over the same
+//! All expressions of a block speak of [columns](column()) of its leaves by position, so that two blocks over the same
 //! tables can be compared.
 
 use std::collections::BTreeSet;
