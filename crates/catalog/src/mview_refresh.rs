@@ -7,7 +7,9 @@ use cairn_types::{Error, PartitionId, Result, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::partition::unknown_partition;
-use crate::{Catalog, Freshness, Mview, Outcome, PartitionChange, Partitioning, Reply, Seen, Stamp, Table};
+use crate::{
+    Catalog, Freshness, Mview, Outcome, PartitionChange, Partitioning, Reply, RunAdvance, Seen, Stamp, Table,
+};
 
 /// What a refresh makes visible.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct RefreshSpec {
     /// refresh since then is a conflict: what both add would be there twice. `None`: not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<BTreeMap<PartitionId, Stamp>>,
+    /// How far the run that made all this is then, or that it has ended: told with what it did, not after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<RunAdvance>>,
 }
 
 impl Catalog {
@@ -45,7 +50,10 @@ impl Catalog {
         if lost_rows || !spec.changes.is_empty() {
             self.data_changed(spec.mview);
         }
-        Ok(Reply::Done)
+        match &spec.run {
+            Some(run) => self.advance_run(now, run),
+            None => Ok(Reply::Done),
+        }
     }
 
     /// The view, if it still is what the refresh read.

@@ -4,7 +4,8 @@
 //! added here is tested from then on.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cairn_types::{Error, Result};
@@ -50,7 +51,7 @@ pub enum Action {
     Error,
     /// The step waits.
     SleepMs(u64),
-    /// The step waits as long as this file is there.
+    /// The step waits as long as this file is there, and writes `held` into it when it begins to.
     Hold(PathBuf),
 }
 
@@ -175,8 +176,20 @@ impl Failpoints {
             }
             Action::Error => Err(Error::unavailable(format!("failpoint {name} is set to fail"))),
             Action::SleepMs(ms) => Ok(Wait::For(Duration::from_millis(ms))),
-            Action::Hold(file) => Ok(Wait::While(file)),
+            Action::Hold(file) => {
+                mark_held(&file);
+                Ok(Wait::While(file))
+            }
         }
+    }
+}
+
+/// Tells the one who holds the file that the step is there. Never makes the file: one that is gone holds nothing.
+#[allow(clippy::disallowed_methods, reason = "the file is the test's, not one of the process")]
+fn mark_held(file: &Path) {
+    let opened = std::fs::OpenOptions::new().append(true).open(file);
+    if let Err(error) = opened.and_then(|mut file| file.write_all(b"held\n")) {
+        tracing::warn!(%error, "a failpoint cannot say that it holds its step");
     }
 }
 
@@ -215,6 +228,7 @@ mod tests {
         let passed = tokio::spawn(async move { passed.hit_async("refresh.before_commit").await });
         tokio::time::sleep(HOLD_STEP * 4).await;
         assert!(!passed.is_finished());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "held\n");
         std::fs::remove_file(&file).unwrap();
         passed.await.unwrap().unwrap();
         set.hit("refresh.before_commit").unwrap();

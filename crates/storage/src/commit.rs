@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_catalog::{
-    Catalog, Command, ManifestRef, Partition, PartitionChange, RefreshSpec, Reply, Seen, Stamp, TxnState,
+    Catalog, Command, ManifestRef, Partition, PartitionChange, RefreshSpec, Reply, RunAdvance, Seen, Stamp,
+    TxnState,
 };
 use cairn_objects::Fence;
 use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TableId, TxnId};
@@ -55,6 +56,8 @@ pub struct RefreshCommit {
     /// When each partition in `built` was last refreshed in the state that was read (absent: never); a conflict when it
     /// was since. `None`: not looked at.
     pub before: Option<BTreeMap<PartitionId, Stamp>>,
+    /// How far the run is then, or that it has ended.
+    pub run: Option<RunAdvance>,
 }
 
 /// What became visible.
@@ -239,6 +242,7 @@ fn command(request: &CommitRequest, changes: Vec<PartitionChange>) -> Command {
             built: refresh.built.iter().map(|(id, seen)| (*id, seen.clone())).collect(),
             dropped: refresh.dropped.clone(),
             before: refresh.before.clone(),
+            run: refresh.run.clone().map(Box::new),
         })),
     }
 }

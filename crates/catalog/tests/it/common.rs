@@ -197,6 +197,7 @@ impl Cluster1 {
             built: partitions.iter().map(|p| (p.id, bases.clone())).collect(),
             dropped: Vec::new(),
             before: None,
+            run: None,
         }
     }
 
@@ -305,6 +306,12 @@ pub fn run_spec(task: TaskOf) -> TaskRunSpec {
         properties: BTreeMap::new(),
         root_run: None,
     }
+}
+
+/// Records a run that waits.
+pub fn submit(c: &mut Cluster1, task: TaskOf) -> TaskRunId {
+    let Reply::TaskRun(id) = c.ok(Command::SubmitRun(Box::new(run_spec(task)))) else { panic!() };
+    id
 }
 
 pub fn advance(id: TaskRunId, state: RunState) -> RunAdvance {

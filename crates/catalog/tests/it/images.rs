@@ -47,7 +47,7 @@ fn rich() -> Cluster1 {
         (TaskOf::Mview(mview), RunState::Running),
         (TaskOf::Mview(mview), RunState::Pending),
     ] {
-        let Reply::TaskRun(id) = c.ok(Command::SubmitRun(Box::new(run_spec(task)))) else { panic!() };
+        let id = submit(&mut c, task);
         if state != RunState::Pending {
             c.ok(Command::AdvanceRun(Box::new(advance(id, state))));
         }
@@ -155,7 +155,10 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
         built: vec![(partition, seen)],
         dropped: vec!["p".into()],
         before: Some(BTreeMap::from([(partition, Stamp { index: 1, time_ms: 2 })])),
+        run: None,
     };
+    let last =
+        RefreshSpec { run: Some(Box::new(advance(TaskRunId(10), RunState::Success))), ..refresh.clone() };
     let every = RefreshTrigger::Every { start_ms: 1, every_ms: 60_000 };
     let mut run = run_spec(TaskOf::Mview(mview));
     run.request.range = Some(RefreshRange::List { values: vec![vec![Some("a".into()), None]] });
@@ -174,6 +177,7 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
         Command::SubmitRun(Box::new(run)),
         Command::AdvanceRun(Box::new(advance(TaskRunId(10), RunState::Failed))),
         Command::Trim(Trim { task_runs_before_ms: 1, task_runs_max: Some(2), ..Trim::default() }),
+        Command::CommitRefresh(Box::new(last)),
     ]
 }
 

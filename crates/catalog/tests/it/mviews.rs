@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cairn_catalog::{
     Command, Definition, InactiveCause, LinkColumn, MviewSpec, PartitionLink, Partitioning, RefreshScheme,
-    RefreshSpec, RefreshTrigger, Reply, Seen, Stamp, Transform, View, image,
+    RefreshSpec, RefreshTrigger, Reply, RunState, Seen, Stamp, TaskOf, Transform, View, image,
 };
 use cairn_types::{DbId, ErrorKind, PartitionId, Schema, TableId};
 use proptest::prelude::*;
@@ -393,6 +393,16 @@ fn a_refresh_is_one_change() {
     assert_eq!(c.get_mview(mview).freshness.keys().collect::<Vec<_>>(), [&p1]);
     assert!(c.catalog.partition(p2).unwrap().dropped.unwrap().force);
     assert!(c.refused(Command::CommitRefresh(Box::new(drops))).contains("Unknown partition 'p2'"));
+
+    // The run that did it ends in the same entry, or nothing of it happens.
+    let run = submit(&mut c, TaskOf::Mview(mview));
+    let ends = RefreshSpec { run: Some(Box::new(advance(run, RunState::Success))), ..part };
+    c.ok(Command::CommitRefresh(Box::new(ends.clone())));
+    assert_eq!(c.catalog.task_run(run).unwrap().state, RunState::Success);
+    let before = c.catalog.clone();
+    let ended = c.refused(Command::CommitRefresh(Box::new(ends)));
+    assert!(ended.contains("it cannot become SUCCESS"), "{ended}");
+    assert_eq!(c.catalog, before);
 
     // Rows of which nothing is said are not fresh.
     let silent = RefreshSpec { built: Vec::new(), ..c.refresh_spec(mview, "m2") };

@@ -7,11 +7,6 @@ use crate::common::*;
 
 use RunState::{Failed, Merged, Pending, Running, Skipped, Success};
 
-fn submit(c: &mut Cluster1, task: TaskOf) -> TaskRunId {
-    let Reply::TaskRun(id) = c.ok(Command::SubmitRun(Box::new(run_spec(task)))) else { panic!() };
-    id
-}
-
 fn to(id: TaskRunId, state: RunState) -> Command {
     Command::AdvanceRun(Box::new(advance(id, state)))
 }

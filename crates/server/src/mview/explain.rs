@@ -371,6 +371,7 @@ mod tests {
             built: vec![(made[0], cell.seen)],
             dropped: vec![],
             before: None,
+            run: None,
         };
         apply(&mut catalog, 51, Command::CommitRefresh(Box::new(spec)));
         catalog

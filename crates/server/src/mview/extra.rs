@@ -6,8 +6,6 @@ use cairn_catalog::{Catalog, TaskRun};
 use cairn_mview::Verdict;
 use serde_json::json;
 
-use super::work::Work;
-
 /// Names that are listed at most: a run over thousands of partitions is told by its numbers.
 const NAMES_MAX: usize = 64;
 
@@ -19,18 +17,17 @@ pub(super) struct Extra {
     cells: BTreeSet<String>,
     /// By the name of the base.
     sources: BTreeMap<String, BTreeSet<String>>,
-    /// Of the views and tries before the one under way.
-    before: Counts,
-    counts: Counts,
+    /// A run over several views adds up.
+    pub(super) done: Counts,
 }
 
 /// What was done.
 #[derive(Clone, Copy, Default)]
-struct Counts {
-    cells: u64,
-    incremental: u64,
-    commits: u64,
-    rows: u64,
+pub(super) struct Counts {
+    pub(super) cells: u64,
+    pub(super) incremental: u64,
+    pub(super) commits: u64,
+    pub(super) rows: u64,
 }
 
 impl Extra {
@@ -41,14 +38,12 @@ impl Extra {
             started_ms,
             cells: BTreeSet::new(),
             sources: BTreeMap::new(),
-            before: Counts::default(),
-            counts: Counts::default(),
+            done: Counts::default(),
         }
     }
 
     /// What is going to be refreshed next, from what.
     pub(super) fn plan(&mut self, catalog: &Catalog, verdict: &Verdict) {
-        self.before = self.counts;
         for cell in verdict.stale() {
             if self.cells.len() < NAMES_MAX {
                 self.cells.insert(cell.name.clone());
@@ -64,19 +59,8 @@ impl Extra {
         }
     }
 
-    /// How far it is. A run over several views adds up.
-    pub(super) fn progress(&mut self, work: &Work<'_>) {
-        let before = self.before;
-        self.counts = Counts {
-            cells: before.cells + work.cells,
-            incremental: before.incremental + work.incremental_cells,
-            commits: before.commits + work.commits,
-            rows: before.rows + work.rows,
-        };
-    }
-
-    pub(super) fn json(&self) -> String {
-        let done = self.counts;
+    /// The text when `done` is done.
+    pub(super) fn json(&self, done: Counts) -> String {
         let mode = match done.incremental {
             0 => "FULL",
             some if some == done.cells => "INCREMENTAL",

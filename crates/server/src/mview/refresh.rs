@@ -194,8 +194,11 @@ pub(super) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the refresh was cancelled")
 }
 
-/// Records how `run` ended.
+/// Records how `run` ended, unless its last commit said so.
 pub(super) async fn end(node: &Arc<Node>, run: TaskRunId, outcome: Result<RunState>, extra: String) {
+    if node.catalog().task_run(run).is_some_and(|run| !run.state.is_open()) {
+        return;
+    }
     let (state, error_code, error) = match outcome {
         Ok(state) => (state, 0, String::new()),
         Err(error) => (RunState::Failed, i32::from(error.kind().mysql_code().0), error.to_string()),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::{Catalog, Command, MviewState, RunAdvance, RunState, Table, TaskOf, TaskRun};
+use cairn_catalog::{Catalog, Command, MviewState, RunState, Table, TaskOf, TaskRun};
 use cairn_mview::{Strategy, batches, limit_automatic, select, strategy};
 use cairn_types::{Error, ErrorKind, Result, TableId, TaskRunId};
 use tokio_util::sync::CancellationToken;
 
 use super::extra::Extra;
-use super::work::Work;
+use super::work::{Progress, Work};
 use super::{alter, refresh, task_run};
 use crate::node::Node;
 use crate::settings;
@@ -26,7 +26,7 @@ pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) 
         }
     };
     // That it runs stands in the journal before whatever it commits, but nothing waits for that.
-    let (started, outcome) = tokio::join!(advance(&node, &run, 0, String::new()), work);
+    let (started, outcome) = tokio::join!(begin(&node, run.id), work);
     let outcome = started.and(outcome);
     // Not the end of it: the next start takes it up.
     let interrupted = node.mviews.is_stopping() && is_cancelled(&outcome);
@@ -38,7 +38,7 @@ pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) 
         tracing::warn!(task = %run.task_name, %error, "a task run failed");
     }
     if !interrupted {
-        refresh::end(&node, run.id, outcome, extra.json()).await;
+        refresh::end(&node, run.id, outcome, extra.json(extra.done)).await;
     }
     // After its end is recorded: a run that is open and not carried out would count as one that waits.
     node.mviews.running.lock().remove(&run.id);
@@ -90,26 +90,30 @@ async fn cascade(
     cancel: &CancellationToken,
     extra: &mut Extra,
 ) -> Result<RunState> {
-    let mut state = refresh_one(node, run, id, cancel, extra).await?;
-    if !run.request.cascade {
-        return Ok(state);
-    }
-    for above in cairn_mview::graph::closure_above(&node.catalog(), id) {
-        if alter::is_live_and_active(&node.catalog(), above) {
+    let above = match run.request.cascade {
+        true => cairn_mview::graph::closure_above(&node.catalog(), id),
+        false => Vec::new(),
+    };
+    let mut state = refresh_one(node, run, id, above.is_empty(), cancel, extra).await?;
+    for (at, above_id) in above.iter().enumerate() {
+        if alter::is_live_and_active(&node.catalog(), *above_id) {
             // The range is of the view that it was said for.
             let request = cairn_catalog::RefreshRequest { range: None, ..run.request.clone() };
             let run = TaskRun { request, ..run.clone() };
-            state = state.min(refresh_one(node, &run, above, cancel, extra).await?);
+            let last = at + 1 == above.len();
+            state = state.min(refresh_one(node, &run, *above_id, last, cancel, extra).await?);
         }
     }
     Ok(state)
 }
 
-/// Brings what `run` asks for of view `id` up to the catalog state of now, batch by batch.
+/// Brings what `run` asks for of view `id` up to the catalog state of now, batch by batch. The run ends in the commit of
+/// the last batch of its last view.
 async fn refresh_one(
     node: &Arc<Node>,
     run: &TaskRun,
     id: TableId,
+    last: bool,
     cancel: &CancellationToken,
     extra: &mut Extra,
 ) -> Result<RunState> {
@@ -122,20 +126,17 @@ async fn refresh_one(
     if batches.is_empty() && verdict.obsolete.is_empty() {
         return Ok(RunState::Skipped);
     }
-    let mut work = Work::new(node, &catalog, &table, run.request.force)?;
+    let mut work = Work::new(node, &catalog, &table, run, extra)?;
     work.drop_obsolete(&verdict.obsolete).await?;
     for (done, batch) in batches.iter().enumerate() {
         if cancel.is_cancelled() {
             return Err(refresh::cancelled());
         }
         let cells: Vec<_> = batch.iter().filter_map(|at| verdict.cells.get(*at)).collect();
-        work.batch(&cells, cancel).await?;
-        extra.progress(&work);
         let percent = u32::try_from((done + 1) * 100 / batches.len()).unwrap_or(100);
-        // The end is told once, with the outcome.
-        if done + 1 < batches.len() {
-            advance(node, run, percent, extra.json()).await?;
-        }
+        let ends = last && done + 1 == batches.len();
+        let state = if ends { RunState::Success } else { RunState::Running };
+        work.batch(&cells, Progress { state, percent }, cancel).await?;
     }
     drop(hold);
     Ok(RunState::Success)
@@ -170,18 +171,11 @@ fn todo(node: &Node, catalog: &Catalog, table: &Table, run: &TaskRun) -> Result<
     Ok(verdict)
 }
 
-/// Tells how far `run` is.
-async fn advance(node: &Node, run: &TaskRun, progress_percent: u32, extra: String) -> Result<()> {
-    let advance = RunAdvance {
-        id: run.id,
-        state: RunState::Running,
-        progress_percent,
-        error_code: 0,
-        error: String::new(),
-        extra,
-        into: None,
-    };
-    node.propose(Command::AdvanceRun(Box::new(advance))).await.map(|_| ())
+/// Tells that `run` has begun.
+async fn begin(node: &Node, run: TaskRunId) -> Result<()> {
+    let progress = Progress { state: RunState::Running, percent: 0 };
+    let begun = Command::AdvanceRun(Box::new(progress.advance(run, String::new())));
+    node.propose(begun).await.map(|_| ())
 }
 
 /// Starts `run` in the background. False when it has ended, or is carried out here already.

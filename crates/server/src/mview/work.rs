@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cairn_catalog::{Bounds, Catalog, Command, Freshness, Mview, PartitionSpec, Reply, Seen, Table};
+use cairn_catalog::{
+    Bounds, Catalog, Command, Freshness, Mview, PartitionSpec, Reply, RunAdvance, RunState, Seen, Table,
+    TaskRun,
+};
 use cairn_exec::mview::{IncrementalShape, RefreshCell, RefreshEffect, RefreshSource};
 use cairn_exec::{Planned, from_datafusion};
 use cairn_mview::{CellVerdict, delta};
 use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, RefreshCommit, Written};
-use cairn_types::{Error, ErrorKind, PartitionId, Result, TableId};
+use cairn_types::{Error, ErrorKind, PartitionId, Result, TaskRunId};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::extra::{Counts, Extra};
 use super::properties::{RefreshMode, refresh_mode};
 use super::refresh;
 use crate::node::Node;
@@ -29,19 +33,33 @@ pub(super) struct Work<'a> {
     catalog: &'a Arc<Catalog>,
     table: &'a Arc<Table>,
     mview: &'a Mview,
-    force: bool,
+    run: &'a TaskRun,
+    /// What is told of the run, with each commit.
+    extra: &'a mut Extra,
     /// Found out when first needed.
     effect_of_growth: Option<Option<RefreshEffect>>,
-    pub(super) rows: u64,
-    pub(super) cells: u64,
-    pub(super) incremental_cells: u64,
-    pub(super) commits: u64,
+}
+
+/// How far a run is when a batch is done.
+#[derive(Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) state: RunState,
+    pub(super) percent: u32,
+}
+
+impl Progress {
+    pub(super) fn advance(self, id: TaskRunId, extra: String) -> RunAdvance {
+        let Self { state, percent: progress_percent } = self;
+        RunAdvance { id, state, progress_percent, error_code: 0, error: String::new(), extra, into: None }
+    }
 }
 
 /// How the cells of one commit are made.
 struct Portion<'a> {
     cells: Vec<(&'a CellVerdict, PartitionId, RefreshSource)>,
     effect: RefreshEffect,
+    /// Of the last commit of a batch.
+    progress: Option<Progress>,
 }
 
 impl<'a> Work<'a> {
@@ -49,21 +67,11 @@ impl<'a> Work<'a> {
         node: &'a Arc<Node>,
         catalog: &'a Arc<Catalog>,
         table: &'a Arc<Table>,
-        force: bool,
+        run: &'a TaskRun,
+        extra: &'a mut Extra,
     ) -> Result<Self> {
         let mview = super::of(table)?;
-        Ok(Self {
-            node,
-            catalog,
-            table,
-            mview,
-            force,
-            effect_of_growth: None,
-            rows: 0,
-            cells: 0,
-            incremental_cells: 0,
-            commits: 0,
-        })
+        Ok(Self { node, catalog, table, mview, run, extra, effect_of_growth: None })
     }
 
     /// Drops partitions that are no cell any more, so that cells have room.
@@ -72,11 +80,18 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let dropped = obsolete.iter().map(|(_, name)| name.clone()).collect();
-        self.commit(Vec::new(), BTreeMap::new(), dropped, false).await
+        let commit = RefreshCommit { dropped, ..self.refresh_commit() };
+        self.commit(Vec::new(), commit).await
     }
 
-    /// Makes `cells` fresh. Those that only take in new rows are committed apart from those whose rows are replaced.
-    pub(super) async fn batch(&mut self, cells: &[&CellVerdict], cancel: &CancellationToken) -> Result<()> {
+    /// Makes `cells` fresh, and with the last of them records how far the run is then. Those that only take in new rows
+    /// are committed apart from those whose rows are replaced.
+    pub(super) async fn batch(
+        &mut self,
+        cells: &[&CellVerdict],
+        progress: Progress,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
         let ids = self.partitions(cells).await?;
         let mut replaced = Vec::new();
         let mut grown = Vec::new();
@@ -87,11 +102,13 @@ impl<'a> Work<'a> {
             }
         }
         if let (false, Some(effect)) = (grown.is_empty(), self.effect_of_growth().await?) {
-            let whole = self.grow(grown, effect, cancel).await?;
+            let last = replaced.is_empty().then_some(progress);
+            let whole = self.grow(grown, effect, last, cancel).await?;
             replaced.extend(whole.into_iter().map(|(cell, id)| (cell, id, RefreshSource::Full)));
         }
         if !replaced.is_empty() {
-            let portion = Portion { cells: replaced, effect: RefreshEffect::Replace };
+            let portion =
+                Portion { cells: replaced, effect: RefreshEffect::Replace, progress: Some(progress) };
             self.portion(portion, cancel).await?;
         }
         Ok(())
@@ -102,12 +119,15 @@ impl<'a> Work<'a> {
         &mut self,
         cells: Vec<(&'c CellVerdict, PartitionId, RefreshSource)>,
         effect: RefreshEffect,
+        progress: Option<Progress>,
         cancel: &CancellationToken,
     ) -> Result<Vec<(&'c CellVerdict, PartitionId)>> {
         let mut whole = Vec::new();
-        for (cell, id, source) in cells {
-            match self.portion(Portion { cells: vec![(cell, id, source)], effect }, cancel).await {
-                Ok(()) => self.incremental_cells += 1,
+        let count = cells.len();
+        for (at, (cell, id, source)) in cells.into_iter().enumerate() {
+            let progress = progress.filter(|_| at + 1 == count && whole.is_empty());
+            match self.portion(Portion { cells: vec![(cell, id, source)], effect, progress }, cancel).await {
+                Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unsupported) => {
                     tracing::debug!(mview = %self.table.name, %error, "a cell is refreshed as a whole");
                     whole.push((cell, id));
@@ -146,7 +166,7 @@ impl<'a> Work<'a> {
     async fn growth(&mut self, cell: &CellVerdict, id: PartitionId) -> Result<Option<RefreshSource>> {
         let mode = refresh_mode(&self.mview.table.properties);
         let recorded = self.mview.freshness.get(&id);
-        let (Some(recorded), false) = (recorded, self.force || mode == RefreshMode::Full) else {
+        let (Some(recorded), false) = (recorded, self.run.request.force || mode == RefreshMode::Full) else {
             return Ok(None);
         };
         let Some(growth) = delta(self.catalog, cell, recorded) else { return Ok(None) };
@@ -222,11 +242,21 @@ impl<'a> Work<'a> {
             return Err(error);
         }
         let written = writer.finish().await?;
-        self.rows += written.rows;
-        self.cells += portion.cells.len() as u64;
-        let built = portion.cells.iter().map(|(cell, id, _)| (*id, cell.seen.clone())).collect();
-        let replace = portion.effect == RefreshEffect::Replace;
-        self.commit(vec![written], built, Vec::new(), replace).await
+        let counts = portion.counts(self.extra.done, written.rows);
+        let built: BTreeMap<_, _> =
+            portion.cells.iter().map(|(cell, id, _)| (*id, cell.seen.clone())).collect();
+        let freshness = &self.mview.freshness;
+        let before = built.keys().filter_map(|id| Some((*id, freshness.get(id)?.refreshed))).collect();
+        let commit = RefreshCommit {
+            built,
+            replace: portion.effect == RefreshEffect::Replace,
+            before: Some(before),
+            run: portion.progress.map(|progress| progress.advance(self.run.id, self.extra.json(counts))),
+            ..self.refresh_commit()
+        };
+        self.commit(vec![written], commit).await?;
+        self.extra.done = counts;
+        Ok(())
     }
 
     async fn compute(
@@ -252,23 +282,20 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn commit(
-        &mut self,
-        written: Vec<Written>,
-        built: BTreeMap<PartitionId, BTreeMap<TableId, Seen>>,
-        dropped: Vec<String>,
-        replace: bool,
-    ) -> Result<()> {
-        let freshness = &self.mview.freshness;
-        let before = built.keys().filter_map(|id| Some((*id, freshness.get(id)?.refreshed))).collect();
-        let refresh = RefreshCommit {
+    /// A commit of nothing.
+    fn refresh_commit(&self) -> RefreshCommit {
+        RefreshCommit {
             mview: self.table.id,
             binding: self.mview.definition.binding,
-            built,
-            dropped,
-            replace,
-            before: Some(before),
-        };
+            built: BTreeMap::new(),
+            dropped: Vec::new(),
+            replace: false,
+            before: None,
+            run: None,
+        }
+    }
+
+    async fn commit(&self, written: Vec<Written>, refresh: RefreshCommit) -> Result<()> {
         let request = CommitRequest {
             db: self.table.db,
             txn: None,
@@ -278,9 +305,20 @@ impl<'a> Work<'a> {
             overwrite: false,
             refresh: Some(refresh),
         };
-        self.node.committer.commit(request).await?;
-        self.commits += 1;
-        Ok(())
+        self.node.committer.commit(request).await.map(|_| ())
+    }
+}
+
+impl Portion<'_> {
+    /// What is done when this is, too, and has made `rows`.
+    fn counts(&self, before: Counts, rows: u64) -> Counts {
+        let incremental = self.cells.iter().filter(|(.., source)| matches!(source, RefreshSource::Delta(_)));
+        Counts {
+            cells: before.cells + self.cells.len() as u64,
+            incremental: before.incremental + incremental.count() as u64,
+            commits: before.commits + 1,
+            rows: before.rows + rows,
+        }
     }
 }
 

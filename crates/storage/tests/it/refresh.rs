@@ -48,6 +48,7 @@ impl World {
             dropped: Vec::new(),
             replace: true,
             before: None,
+            run: None,
         }
     }
 
