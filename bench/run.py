@@ -19,7 +19,8 @@ import venv
 
 BENCH = pathlib.Path(__file__).resolve().parent
 HOME = pathlib.Path(os.environ.get("CAIRN_BENCH_DIR", pathlib.Path.home() / ".cache" / "cairn-bench"))
-SECTIONS = ["tpch", "load", "latency", "snapshot", "restore", "mview"]
+# `restore` comes last: the servers that it restores from are gone then.
+SECTIONS = ["tpch", "load", "latency", "snapshot", "mview", "restore"]
 PEER_SECTIONS = ["tpch", "load"]
 
 

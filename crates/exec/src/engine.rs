@@ -21,7 +21,8 @@ use sqlparser::ast::{Query, Statement};
 
 use crate::error::from_datafusion;
 use crate::limit::QueryPool;
-use crate::mview::{BoundLog, MviewOptions, Restrictions, rewrite};
+use crate::mview::memo::Memo;
+use crate::mview::{BoundLog, IncrementalShape, MviewOptions, Restrictions, rewrite};
 use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
@@ -45,7 +46,9 @@ pub struct Engine {
     memory: Arc<dyn MemoryPool>,
     pub(crate) tablets: Arc<Tablets>,
     pub(crate) system: Arc<dyn SystemTables>,
-    pub(crate) definitions: rewrite::DefinitionCache,
+    pub(crate) definitions: Memo<rewrite::Kept>,
+    /// How new rows of a base can be put into each MV.
+    pub(crate) shapes: Memo<Option<IncrementalShape>>,
 }
 
 /// What one query is planned on: a catalog state, who asks, and what the session has set.
@@ -111,7 +114,14 @@ impl Engine {
         let planners = std::iter::once(Arc::new(semantics::Arithmetic) as _).chain(planners).collect();
         let mut base = builder.with_expr_planners(planners).build();
         functions::register(&mut base).map_err(from_datafusion)?;
-        Ok(Arc::new(Self { base, memory, tablets, system, definitions: rewrite::DefinitionCache::default() }))
+        Ok(Arc::new(Self {
+            base,
+            memory,
+            tablets,
+            system,
+            definitions: Memo::default(),
+            shapes: Memo::default(),
+        }))
     }
 
     /// Whether `database` is one of the system's.

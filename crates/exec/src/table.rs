@@ -25,7 +25,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::to_datafusion;
-use crate::mview::ScanRestriction;
+use crate::mview::{ScanRestriction, implied};
 use crate::prepared::{PreparedManifest, PreparedSegment, merge};
 use crate::prune;
 use crate::tablets::{SegmentReaders, SegmentRef, Tablets};
@@ -236,11 +236,10 @@ impl TableProvider for TabletTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filter = match conjunction(filters.iter().cloned()) {
-            Some(filter) => {
-                let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-                Some(state.create_physical_expr(filter, &schema)?)
-            }
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let implied = implied(filters, &schema);
+        let filter = match conjunction(filters.iter().cloned().chain(implied)) {
+            Some(filter) => Some(state.create_physical_expr(filter, &schema)?),
             None => None,
         };
         let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;

@@ -189,6 +189,8 @@ async fn explain_shows_what_a_filter_leaves_out() {
     for (filter, expected) in [
         ("d = '2024-02-01'", ["partitions=1/4", "tabletRatio=4/4"]),
         ("d >= '2024-03-01'", ["partitions=2/4", "tabletRatio=8/8"]),
+        ("date_trunc('month', d) = '2024-02-01'", ["partitions=1/4", "tabletRatio=4/4"]),
+        ("date_trunc('quarter', d) > '2024-01-01'", ["partitions=1/4", "tabletRatio=4/4"]),
         ("k = 3", ["partitions=4/4", "tabletRatio=4/16"]),
         ("d > '2030-01-01'", ["partitions=0/4", "tabletRatio=0/0"]),
     ] {

@@ -123,6 +123,25 @@ impl CellColumn {
         domain.cut(|value| moved(value, &|micros| ceiling(micros, unit, step)), |value| moved(value, &floor))
     }
 
+    /// The first value of `expr` that begins a slice and is not before `at`; `None` when there is none, or no slices.
+    pub(crate) fn start_after(&self, at: &ScalarValue) -> Option<ScalarValue> {
+        let (unit, step) = self.floor?;
+        let micros = match at {
+            ScalarValue::Date32(Some(days)) => i64::from(*days) * MICROS_PER_DAY,
+            ScalarValue::TimestampMicrosecond(Some(micros), None) => *micros,
+            ScalarValue::TimestampNanosecond(Some(nanos), None) => {
+                nanos.div_euclid(1_000) + i64::from(nanos.rem_euclid(1_000) > 0)
+            }
+            _ => return None,
+        };
+        let start = ceiling(micros, unit, step)?;
+        let start = match self.ty {
+            DataType::Date32 => Literal::Date(i32::try_from(-(-start).div_euclid(MICROS_PER_DAY)).ok()?),
+            _ => Literal::DateTime(start),
+        };
+        Some(scalar(&start, &self.ty)).filter(|value| !value.is_null())
+    }
+
     /// The values that belong to a cell with these bounds, where this is the only column.
     pub(crate) fn domain(&self, bounds: &Bounds) -> Result<Domain> {
         let incomparable = || Error::internal("the bounds of a partition cannot be compared");

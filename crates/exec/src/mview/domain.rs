@@ -83,6 +83,10 @@ impl Domain {
                 let values = if list.negated { values.complement()?.without_null() } else { values };
                 Some((column, values))
             }
+            Expr::IsNotTrue(inner) => {
+                let (column, values) = Self::of(inner)?;
+                Some((column, values.complement()?))
+            }
             Expr::IsNotNull(inner) => match inner.as_ref() {
                 Expr::Column(column) => Some((column, Self::not_null())),
                 _ => None,
@@ -332,6 +336,9 @@ fn next(value: &ScalarValue) -> Option<ScalarValue> {
         ScalarValue::TimestampMicrosecond(Some(v), None) => {
             ScalarValue::TimestampMicrosecond(Some(v.checked_add(1)?), None)
         }
+        ScalarValue::TimestampNanosecond(Some(v), None) => {
+            ScalarValue::TimestampNanosecond(Some(v.checked_add(1)?), None)
+        }
         _ => return None,
     })
 }
@@ -406,6 +413,13 @@ mod tests {
 
     /// A predicate over `c`, and the values that it is true for.
     fn predicate(dice: &mut Dice, depth: usize) -> (Expr, Vec<Option<i64>>) {
+        if depth > 0 && dice.below(8) == 0 {
+            let (a, at) = predicate(dice, depth - 1);
+            return (
+                Expr::IsNotTrue(Box::new(a)),
+                values().into_iter().filter(|x| !at.contains(x)).collect(),
+            );
+        }
         if depth > 0 && dice.below(2) == 0 {
             let ((a, at), (b, bt)) = (predicate(dice, depth - 1), predicate(dice, depth - 1));
             return match dice.below(2) {

@@ -17,12 +17,14 @@ mod cells;
 mod deterministic;
 mod domain;
 mod links;
+pub(crate) mod memo;
 mod partition_by;
 mod prepare;
 pub mod refresh;
 pub mod rewrite;
 mod scan;
 mod shape;
+mod slices;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -34,3 +36,4 @@ pub use rewrite::{CandidateSpec, CandidateUse, MviewOptions, MviewSource, Rewrit
 pub(crate) use scan::Restrictions;
 pub use scan::ScanRestriction;
 pub use shape::{IncrementalShape, MergeColumn};
+pub(crate) use slices::implied;

@@ -104,10 +104,16 @@ impl Engine {
         context: QueryContext,
         mview: &Table,
     ) -> Result<Option<IncrementalShape>> {
-        let definition = &of(mview)?.definition;
+        let (table, mview) = (mview, of(mview)?);
         let context = Arc::new(context);
-        let (plan, state) = self.plan_definition(&context, &definition.query, &definition.default_db).await?;
-        Ok(shape::of(&prepare(&state, plan).map_err(from_datafusion)?))
+        let find = async {
+            let definition = &mview.definition;
+            let (plan, state) =
+                self.plan_definition(&context, &definition.query, &definition.default_db).await?;
+            Ok(shape::of(&prepare(&state, plan).map_err(from_datafusion)?))
+        };
+        let gone = || Error::conflict("a table of the query is gone");
+        self.shapes.get(&context.catalog, table, mview, gone, find).await
     }
 }
 

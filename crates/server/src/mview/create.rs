@@ -57,7 +57,8 @@ pub async fn create(session: &Session, statement: &CreateMaterializedView) -> Re
     let spec = MviewSpec { table: spec, definition, refresh, creator };
     let reply = session.node.propose(Command::CreateMview(Box::new(spec))).await?;
     if let (Reply::Table(id), true) = (reply, immediate)
-        && !refresh::has_open_run(&session.node.catalog(), id)
+        // The scheduler may have been faster.
+        && !refresh::has_run(&session.node.catalog(), id)
     {
         refresh::submit_automatic(&session.node, id, RunTrigger::None).await?;
     }

@@ -92,7 +92,12 @@ pub(super) fn range(partitions: &RefreshPartitions) -> Result<RefreshRange> {
     })
 }
 
-/// Whether a run of `mview` waits or runs: the scheduler may have been faster.
+/// Whether a run of `mview` is known, be it over.
+pub(super) fn has_run(catalog: &Catalog, mview: TableId) -> bool {
+    catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview))
+}
+
+/// Whether a run of `mview` waits or runs.
 pub(super) fn has_open_run(catalog: &Catalog, mview: TableId) -> bool {
     catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview) && run.state.is_open())
 }

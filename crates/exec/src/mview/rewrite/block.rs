@@ -278,7 +278,7 @@ impl Collector {
 }
 
 /// `expr`, over `schema`, with each column replaced by what it is in `columns`.
-fn resolve(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, NoBlock> {
+pub(super) fn resolve(expr: &Expr, schema: &DFSchema, columns: &[Expr]) -> Result<Expr, NoBlock> {
     check(expr)?;
     let replaced = expr.clone().transform_up(|e| {
         Ok(match e {

@@ -24,9 +24,6 @@ impl Definition {
     /// # Errors
     /// Why no query can be answered from it.
     pub(crate) fn of(plan: &LogicalPlan, fields: Vec<FieldRef>) -> Result<Self, String> {
-        if has_limit(plan) {
-            return Err("its query has a LIMIT".to_owned());
-        }
         let plan = unordered(plan);
         let types: Vec<DataType> = plan.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         if types.len() != fields.len() {
@@ -34,7 +31,10 @@ impl Definition {
         }
         let block = Block::grouped(plan).or_else(|_| Block::spj(plan))?;
         if block.leaves.iter().any(|leaf| matches!(leaf.key, LeafKey::Unknown)) {
-            return Err("a part of its query cannot be compared".to_owned());
+            return Err(match has_limit(plan) {
+                true => "its query has a LIMIT, and its order leaves open which rows come".to_owned(),
+                false => "a part of its query cannot be compared".to_owned(),
+            });
         }
         if block.has_subquery() {
             return Err("its query has a subquery in an expression".to_owned());

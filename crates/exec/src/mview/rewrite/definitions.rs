@@ -1,14 +1,10 @@
 //! Definitions of MVs, planned once.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
-use cairn_catalog::{Catalog, Mview, Table};
+use cairn_catalog::{Mview, Table};
 use cairn_ingest::arrow_schema;
-use cairn_types::{Schema, TableId};
-use parking_lot::Mutex;
 
 use super::candidate::Candidate;
 use super::catalog_rows::CatalogRows;
@@ -19,17 +15,8 @@ use crate::mview::deterministic::check_plan;
 use crate::mview::prepare::prepare;
 use crate::mview::scan::each_table;
 
-/// Definitions that are kept. Above that all are forgotten: MVs that were dropped are among them.
-const KEPT_MAX: usize = 10_000;
-
 /// A definition, or why there is none.
-type Kept = Result<Arc<Definition>, String>;
-
-/// Planned definitions, which hold no catalog, by MV. The number says what they were planned from.
-#[derive(Default)]
-pub(crate) struct DefinitionCache {
-    kept: Mutex<HashMap<TableId, (u64, Kept)>>,
-}
+pub(crate) type Kept = Result<Arc<Definition>, String>;
 
 /// The MVs of `specs` that queries can be compared with, and the others with reasons.
 pub(super) async fn candidates(
@@ -77,19 +64,9 @@ pub(super) async fn candidate(
 }
 
 async fn definition(engine: &Engine, context: &Arc<QueryContext>, table: &Table, mview: &Mview) -> Kept {
-    let key = key(&context.catalog, mview).ok_or("a table of its query is gone")?;
-    if let Some((known, kept)) = engine.definitions.kept.lock().get(&table.id)
-        && *known == key
-    {
-        return kept.clone();
-    }
-    let planned = plan(engine, context, mview).await.map(Arc::new);
-    let mut kept = engine.definitions.kept.lock();
-    if kept.len() >= KEPT_MAX {
-        kept.clear();
-    }
-    kept.insert(table.id, (key, planned.clone()));
-    planned
+    let find = async { Ok(plan(engine, context, mview).await.map(Arc::new)) };
+    let gone = || "a table of its query is gone".to_owned();
+    engine.definitions.get(&context.catalog, table, mview, gone, find).await?
 }
 
 async fn plan(engine: &Engine, context: &Arc<QueryContext>, mview: &Mview) -> Result<Definition, String> {
@@ -105,27 +82,4 @@ async fn plan(engine: &Engine, context: &Arc<QueryContext>, mview: &Mview) -> Re
     }
     let fields: Vec<FieldRef> = arrow_schema(&mview.table.schema).fields().iter().cloned().collect();
     Definition::of(&plan, fields)
-}
-
-/// A number of all that a definition is planned from: the query, the columns of its tables, the texts of its views.
-fn key(catalog: &Catalog, mview: &Mview) -> Option<u64> {
-    let definition = &mview.definition;
-    let mut hasher = DefaultHasher::new();
-    (&definition.query, &definition.default_db, definition.binding).hash(&mut hasher);
-    columns(&mview.table.schema, &mut hasher);
-    for base in definition.bases.iter().chain(&definition.views) {
-        let table = catalog.table(base.id)?;
-        base.id.hash(&mut hasher);
-        columns(table.schema(), &mut hasher);
-        if let Some(view) = table.view() {
-            (&view.query, &view.default_db).hash(&mut hasher);
-        }
-    }
-    Some(hasher.finish())
-}
-
-fn columns(schema: &Schema, hasher: &mut DefaultHasher) {
-    for column in &schema.columns {
-        (&column.name, column.ty, column.nullable).hash(hasher);
-    }
 }

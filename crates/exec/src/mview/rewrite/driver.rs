@@ -253,6 +253,8 @@ fn part_at(plan: &LogicalPlan, tried: Tried) -> (Part, Tried) {
             Tried::Rows => (Part::None, Tried::Rows),
             _ => (Part::Rows, Tried::Rows),
         },
+        // A view may be just this, whatever is below.
+        _ if is_whole(plan) && tried != Tried::Rows => (Part::Rows, Tried::Nothing),
         _ => (Part::None, Tried::Nothing),
     }
 }
@@ -265,6 +267,14 @@ fn is_group(plan: &LogicalPlan) -> bool {
         LogicalPlan::SubqueryAlias(a) => is_group(&a.input),
         _ => false,
     }
+}
+
+/// What is a part of a block only as a whole.
+fn is_whole(plan: &LogicalPlan) -> bool {
+    matches!(
+        plan,
+        LogicalPlan::Limit(_) | LogicalPlan::Union(_) | LogicalPlan::Window(_) | LogicalPlan::Join(_)
+    )
 }
 
 fn is_rows(plan: &LogicalPlan) -> bool {

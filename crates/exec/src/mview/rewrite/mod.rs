@@ -35,7 +35,7 @@ use datafusion::logical_expr::LogicalPlan;
 pub(crate) use candidate::{Candidate, ViewRows};
 #[cfg(test)]
 pub(crate) use definition::Definition;
-pub(crate) use definitions::DefinitionCache;
+pub(crate) use definitions::Kept;
 pub(crate) use driver::rewrite;
 pub use options::{CandidateSpec, CandidateUse, MviewOptions, MviewSource, RewriteMode};
 

@@ -1,11 +1,11 @@
-//! Parts of a plan that are compared as they are: outer joins, unions, windows, aggregates below joins.
+//! Parts of a plan that are compared as they are: outer joins, unions, windows, limits, aggregates below joins.
 
 use cairn_types::TableId;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, NullEquality};
-use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Expr, FetchType, Join, JoinType, Limit, LogicalPlan, SkipType, Sort};
 
-use super::block::{has_subquery, is_constant_in_time};
+use super::block::{Block, has_subquery, is_constant_in_time, resolve};
 use crate::mview::scan::whole_table_of;
 
 /// A plan without names: two that are equal give the same rows from the same tables.
@@ -28,6 +28,8 @@ enum Kind {
     Aggregate(usize),
     Window,
     Union,
+    /// How many rows are left out and how many come then, with the directions of its order.
+    Limit(usize, Option<usize>, Vec<(bool, bool)>),
     Empty(bool),
 }
 
@@ -56,6 +58,9 @@ impl Opaque {
                 let inputs: Option<Vec<Self>> = union.inputs.iter().map(|input| Self::of(input)).collect();
                 Some(Self { kind: Kind::Union, exprs: Vec::new(), inputs: inputs? })
             }
+            // An order says nothing where nothing is cut off.
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => Self::of(&sort.input),
+            LogicalPlan::Limit(limit) => Self::limit(limit),
             LogicalPlan::EmptyRelation(empty) if empty.schema.fields().is_empty() => {
                 Some(Self { kind: Kind::Empty(empty.produce_one_row), exprs: Vec::new(), inputs: Vec::new() })
             }
@@ -66,6 +71,21 @@ impl Opaque {
     fn node(kind: Kind, exprs: &[Expr], input: &LogicalPlan) -> Option<Self> {
         let exprs: Option<Vec<Expr>> = exprs.iter().map(|e| unnamed(e, input.schema(), 0)).collect();
         Some(Self { kind, exprs: exprs?, inputs: vec![Self::of(input)?] })
+    }
+
+    /// The first rows of an order that leaves no choice.
+    fn limit(limit: &Limit) -> Option<Self> {
+        let (SkipType::Literal(skip), FetchType::Literal(fetch)) =
+            (limit.get_skip_type().ok()?, limit.get_fetch_type().ok()?)
+        else {
+            return None;
+        };
+        let sort = order_of(&limit.input).filter(|sort| is_total(sort))?;
+        let directions = sort.expr.iter().map(|by| (by.asc, by.nulls_first)).collect();
+        let exprs: Option<Vec<Expr>> =
+            sort.expr.iter().map(|by| unnamed(&by.expr, sort.input.schema(), 0)).collect();
+        let inputs = vec![Self::of(&limit.input)?];
+        Some(Self { kind: Kind::Limit(skip, fetch, directions), exprs: exprs?, inputs })
     }
 
     fn join(join: &Join) -> Option<Self> {
@@ -82,6 +102,27 @@ impl Opaque {
         let kind = Kind::Join(join.join_type, join.null_equality, join.on.len());
         Some(Self { kind, exprs, inputs: vec![Self::of(&join.left)?, Self::of(&join.right)?] })
     }
+}
+
+/// The order in which the rows of `plan` come.
+fn order_of(plan: &LogicalPlan) -> Option<&Sort> {
+    match plan {
+        LogicalPlan::Sort(sort) => Some(sort),
+        LogicalPlan::Projection(p) => order_of(&p.input),
+        LogicalPlan::SubqueryAlias(alias) => order_of(&alias.input),
+        _ => None,
+    }
+}
+
+/// Whether rows that `sort` does not tell apart are the same: it is by all keys of an aggregate, or by all columns.
+fn is_total(sort: &Sort) -> bool {
+    let schema = sort.input.schema();
+    if let Ok(Block { grouping: Some(grouping), outputs, .. }) = Block::grouped(&sort.input) {
+        let by: Vec<Expr> =
+            sort.expr.iter().filter_map(|by| resolve(&by.expr, schema, &outputs).ok()).collect();
+        return grouping.keys.iter().all(|key| by.contains(key));
+    }
+    schema.columns().iter().all(|column| sort.expr.iter().any(|by| by.expr == Expr::Column(column.clone())))
 }
 
 fn numbered(at: usize) -> Column {

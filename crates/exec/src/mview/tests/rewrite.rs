@@ -331,6 +331,8 @@ fn outer_joins_and_other_parts_as_they_are() {
                 "",
             ),
             ("SELECT id, cust FROM orders UNION ALL SELECT order_id, 1 FROM items", "other tables"),
+            ("SELECT id, cust FROM orders UNION ALL SELECT order_id, part FROM items", ""),
+            ("SELECT id, cust FROM orders UNION ALL SELECT order_id, part FROM items ORDER BY 1 LIMIT 2", ""),
         ],
     );
     check(
@@ -353,6 +355,38 @@ fn outer_joins_and_other_parts_as_they_are() {
             ("SELECT cust, sum(qty) FROM orders GROUP BY cust HAVING count(*) > 3", "other tables"),
             ("SELECT cust, count(*) FROM orders GROUP BY cust HAVING count(*) > 4", ""),
             ("SELECT cust, count(*) FROM orders GROUP BY cust HAVING count(*) > 2", "union"),
+        ],
+    );
+}
+
+#[test]
+fn first_rows_where_the_order_leaves_no_choice() {
+    check(
+        "SELECT cust, sum(qty) q FROM orders GROUP BY cust ORDER BY cust DESC LIMIT 3",
+        &[
+            ("SELECT cust, sum(qty) AS s FROM orders GROUP BY cust ORDER BY cust DESC LIMIT 3", ""),
+            (
+                "SELECT c FROM (SELECT cust c, sum(qty) s FROM orders GROUP BY 1 ORDER BY 1 DESC LIMIT 3) x WHERE s > 1",
+                "",
+            ),
+            ("SELECT cust, sum(qty) FROM orders GROUP BY cust ORDER BY cust LIMIT 3", "other tables"),
+            ("SELECT cust, sum(qty) FROM orders GROUP BY cust ORDER BY cust DESC LIMIT 2", "other tables"),
+            (
+                "SELECT cust, sum(qty) FROM orders GROUP BY cust ORDER BY cust DESC LIMIT 3 OFFSET 1",
+                "other tables",
+            ),
+            (
+                "SELECT cust, sum(qty) FROM orders GROUP BY cust ORDER BY sum(qty) DESC LIMIT 3",
+                "other tables",
+            ),
+            ("SELECT cust, sum(qty) FROM orders GROUP BY cust", "other tables"),
+        ],
+    );
+    check(
+        "SELECT id, cust FROM orders ORDER BY cust, id LIMIT 4",
+        &[
+            ("SELECT id, cust FROM orders ORDER BY cust, id LIMIT 4", ""),
+            ("SELECT id, cust FROM orders ORDER BY id, cust LIMIT 4", "other tables"),
         ],
     );
 }
@@ -696,7 +730,9 @@ fn what_cannot_be_a_definition() {
             let fields = plan.schema().fields().iter().cloned().collect();
             crate::mview::rewrite::Definition::of(&plan, fields).unwrap_err()
         };
-        assert_eq!(reason("SELECT id FROM orders ORDER BY id LIMIT 3").await, "its query has a LIMIT");
+        let open = "its query has a LIMIT, and its order leaves open which rows come";
+        assert_eq!(reason("SELECT id FROM orders ORDER BY price LIMIT 3").await, open);
+        assert_eq!(reason("SELECT id FROM orders LIMIT 3").await, open);
         let subquery = reason("SELECT id FROM orders WHERE cust IN (SELECT id FROM custs)").await;
         assert_eq!(subquery, "its query has a subquery in an expression");
     });

@@ -114,7 +114,7 @@ async fn queries_read_views_and_say_why_not() {
         "mv_big: not used: it reads other tables than the query",
         "mv_some: not used: predicate (v > 2) of the view is not implied by the query",
         "mv_stale: not used: it is stale",
-        "mv_top: not used: its query has a LIMIT",
+        "mv_top: not used: its query has a LIMIT, and its order leaves open which rows come",
     ];
     assert_eq!(planned.mview_notes(), notes);
     assert!(lines.ends_with("4 materialized views not used: EXPLAIN VERBOSE says why"), "{lines}");
