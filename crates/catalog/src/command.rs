@@ -11,8 +11,9 @@ use cairn_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bounds, Definition, Distribution, InactiveCause, ManifestRef, Partitioning, RefreshScheme, RefreshSpec,
-    RunAdvance, SnapshotKind, SnapshotPolicy, TaskRunSpec, TaskSpec, User, View, VolumeKind,
+    Bounds, Definition, Distribution, InactiveCause, ManifestRef, Partitioning, RefreshRequest,
+    RefreshScheme, RefreshSpec, RunAdvance, SnapshotKind, SnapshotPolicy, TaskOf, TaskRunSpec, TaskSpec,
+    User, View, VolumeKind,
 };
 
 /// A change of the catalog.
@@ -275,6 +276,34 @@ pub struct MviewSpec {
     pub definition: Definition,
     pub refresh: RefreshScheme,
     pub creator: String,
+    /// Recorded in the same entry: nobody sees a view that is to be filled without the run that does it. `None`: it waits
+    /// for its trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run: Option<FirstRun>,
+}
+
+/// The run that fills a new materialized view.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstRun {
+    pub query_id: String,
+    /// The SQL text that it executes, for people.
+    pub definition: String,
+    pub priority: u32,
+}
+
+impl FirstRun {
+    pub(crate) fn of(&self, mview: TableId) -> TaskRunSpec {
+        TaskRunSpec {
+            query_id: self.query_id.clone(),
+            task: TaskOf::Mview(mview),
+            definition: self.definition.clone(),
+            priority: self.priority,
+            request: RefreshRequest::default(),
+            properties: BTreeMap::new(),
+            root_run: None,
+        }
+    }
 }
 
 /// A partition to be made.

@@ -46,7 +46,8 @@ use serde::{Deserialize, Serialize};
 use bounds_index::BoundsIndex;
 
 pub use command::{
-    Command, MviewSpec, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec, Trim,
+    Command, FirstRun, MviewSpec, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec,
+    Trim,
 };
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
 pub use floor::Floor;

@@ -40,7 +40,7 @@ impl Catalog {
 
     pub(crate) fn create_mview(&mut self, now: Stamp, spec: &MviewSpec) -> Outcome {
         self.check_definition(&spec.definition, spec.table.partitioning.columns().len(), None)?;
-        self.create_with_rows(now, &spec.table, |table| {
+        let created = self.create_with_rows(now, &spec.table, |table| {
             TableKind::Mview(Box::new(Mview {
                 table,
                 definition: Definition { binding: FIRST_BINDING, ..spec.definition.clone() },
@@ -49,7 +49,11 @@ impl Catalog {
                 freshness: OrdMap::new(),
                 creator: spec.creator.clone(),
             }))
-        })
+        })?;
+        if let (Reply::Table(id), Some(first)) = (&created, &spec.first_run) {
+            self.submit_run(now, &first.of(*id))?;
+        }
+        Ok(created)
     }
 
     pub(crate) fn alter_mview_refresh(&mut self, id: TableId, refresh: &RefreshScheme) -> Outcome {

@@ -150,6 +150,7 @@ impl Cluster1 {
             definition: self.definition(bases, views),
             refresh: RefreshScheme { immediate: true, trigger: RefreshTrigger::Change },
             creator: "root".into(),
+            first_run: None,
         }
     }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use cairn_catalog::{
-    Command, Definition, InactiveCause, LinkColumn, PartitionChange, PartitionLink, Partitioning,
-    RefreshRange, RefreshScheme, RefreshSpec, RefreshTrigger, Reply, RunState, Seen, SnapshotKind,
-    SnapshotSpec, SnapshotState, Stamp, TaskOf, TimeUnit, Transform, Trim, View, image,
+    Command, Definition, FirstRun, InactiveCause, LinkColumn, MviewSpec, PartitionChange, PartitionLink,
+    Partitioning, RefreshRange, RefreshScheme, RefreshSpec, RefreshTrigger, Reply, RunState, Seen,
+    SnapshotKind, SnapshotSpec, SnapshotState, Stamp, TaskOf, TimeUnit, Transform, Trim, View, image,
 };
 use cairn_types::{PartitionId, Schema, TableId, TaskId, TaskRunId, VolumeId};
 use proptest::prelude::*;
@@ -159,6 +159,8 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
     };
     let last =
         RefreshSpec { run: Some(Box::new(advance(TaskRunId(10), RunState::Success))), ..refresh.clone() };
+    let first_run = Some(FirstRun { query_id: "q".into(), definition: "SELECT 1".into(), priority: 50 });
+    let filled = MviewSpec { first_run, ..spec.clone() };
     let every = RefreshTrigger::Every { start_ms: 1, every_ms: 60_000 };
     let mut run = run_spec(TaskOf::Mview(mview));
     run.request.range = Some(RefreshRange::List { values: vec![vec![Some("a".into()), None]] });
@@ -178,6 +180,7 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
         Command::AdvanceRun(Box::new(advance(TaskRunId(10), RunState::Failed))),
         Command::Trim(Trim { task_runs_before_ms: 1, task_runs_max: Some(2), ..Trim::default() }),
         Command::CommitRefresh(Box::new(last)),
+        Command::CreateMview(Box::new(filled)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Tasks and their runs.
 
-use cairn_catalog::{Command, Reply, RunState, TaskOf, Trim};
+use cairn_catalog::{Command, FirstRun, MviewSpec, Reply, RunState, TaskOf, Trim};
 use cairn_types::{DbId, TableId, TaskRunId};
 
 use crate::common::*;
@@ -78,6 +78,21 @@ fn a_run_tells_what_became_of_it() {
     assert_eq!(run(&c).started, started, "it started once");
     assert!(run(&c).finished > started);
     assert_eq!((run(&c).error.as_str(), run(&c).error_code, run(&c).progress_percent), ("no", 1, 50));
+}
+
+#[test]
+fn a_view_comes_with_the_run_that_fills_it() {
+    let (mut c, db, base) = with_mview();
+    let first_run = Some(FirstRun { query_id: "q".into(), definition: "SELECT 1".into(), priority: 50 });
+    let spec = MviewSpec { first_run, ..c.mview_spec(db, "filled", &[base], &[]) };
+    let Reply::Table(id) = c.ok(Command::CreateMview(Box::new(spec.clone()))) else { panic!() };
+    let runs: Vec<_> = c.catalog.task_runs().filter(|run| run.task == TaskOf::Mview(id)).collect();
+    let [run] = runs.as_slice() else { panic!("{runs:?}") };
+    assert_eq!((run.state, run.created.index, run.query_id.as_str()), (RunState::Pending, c.index, "q"));
+    // A view that is there already is not filled again.
+    let count = c.catalog.task_runs().count();
+    c.refused(Command::CreateMview(Box::new(spec)));
+    assert_eq!(c.catalog.task_runs().count(), count);
 }
 
 #[test]

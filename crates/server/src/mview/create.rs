@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cairn_catalog::{
-    Catalog, Command, MviewSpec, Partitioning, RefreshScheme, RefreshTrigger, Reply, RunTrigger, TableSpec,
+    Catalog, Command, FirstRun, MviewSpec, Partitioning, RefreshScheme, RefreshTrigger, TableSpec,
 };
 use cairn_exec::mview::Analysis;
+use cairn_mview::schedule::PRIORITY_NORMAL;
 use cairn_sql::ast::{
     self, ColumnDef, CreateMaterializedView, RefreshMoment, Schedule, TableClauses, ViewColumn,
 };
@@ -49,19 +50,17 @@ pub async fn create(session: &Session, statement: &CreateMaterializedView) -> Re
             Some(found.ok_or_else(|| Error::analysis(format!("Unknown storage volume: {volume}")))?.id);
     }
     let refresh = scheme(session, &catalog, statement.clauses.refresh.as_ref())?;
-    let immediate = refresh.immediate;
     let definition = analysis.definition(1);
+    let first_run = refresh.immediate.then(|| FirstRun {
+        query_id: crate::session::query_id(&session.node),
+        definition: refresh::executed(name, &definition),
+        priority: PRIORITY_NORMAL,
+    });
     let (schema, partitioning) = (&analysis.schema, &analysis.partitioning);
     properties::check_fit(&spec.properties, &definition, schema, partitioning, session.node.env.now_ms())?;
     let creator = session.user.clone();
-    let spec = MviewSpec { table: spec, definition, refresh, creator };
-    let reply = session.node.propose(Command::CreateMview(Box::new(spec))).await?;
-    if let (Reply::Table(id), true) = (reply, immediate)
-        // The scheduler may have been faster.
-        && !refresh::has_run(&session.node.catalog(), id)
-    {
-        refresh::submit_automatic(&session.node, id, RunTrigger::None).await?;
-    }
+    let spec = MviewSpec { table: spec, definition, refresh, creator, first_run };
+    session.node.propose(Command::CreateMview(Box::new(spec))).await?;
     session.node.mviews.wake();
     Ok(Answer::done())
 }

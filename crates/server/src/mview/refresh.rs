@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cairn_catalog::{
-    Catalog, Command, Mview, MviewState, RefreshRange, RefreshRequest, Reply, RunAdvance, RunState,
-    RunTrigger, Table, TaskOf, TaskRun, TaskRunSpec,
+    Catalog, Command, Definition, Mview, MviewState, RefreshRange, RefreshRequest, Reply, RunAdvance,
+    RunState, RunTrigger, Table, TaskOf, TaskRun, TaskRunSpec,
 };
 use cairn_mview::schedule::{PRIORITY_HIGH, PRIORITY_NORMAL};
 use cairn_mview::{Purpose, select, verdict};
@@ -92,14 +92,14 @@ pub(super) fn range(partitions: &RefreshPartitions) -> Result<RefreshRange> {
     })
 }
 
-/// Whether a run of `mview` is known, be it over.
-pub(super) fn has_run(catalog: &Catalog, mview: TableId) -> bool {
-    catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview))
-}
-
 /// Whether a run of `mview` waits or runs.
 pub(super) fn has_open_run(catalog: &Catalog, mview: TableId) -> bool {
     catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview) && run.state.is_open())
+}
+
+/// What a run of the view `name` executes, for people.
+pub(super) fn executed(name: &str, definition: &Definition) -> String {
+    format!("insert overwrite `{name}` {}", definition.query)
 }
 
 /// Records a run of `mview` that starts by itself.
@@ -124,7 +124,7 @@ pub(super) async fn submit(
     let spec = TaskRunSpec {
         query_id: crate::session::query_id(node),
         task: TaskOf::Mview(mview),
-        definition: format!("insert overwrite `{}` {}", table.name, super::of(table)?.definition.query),
+        definition: executed(&table.name, &super::of(table)?.definition),
         priority,
         request,
         properties: Default::default(),

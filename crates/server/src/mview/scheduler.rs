@@ -190,8 +190,8 @@ impl Scheduler {
         };
         // A change that touches no cell (of an excluded range, undone before it was seen) is no run.
         let fresh = |table: &Arc<Table>| is_fresh(&catalog, table, Purpose::Trigger, now_ms).unwrap_or(false);
-        // The first run may just have been submitted by the statement that made the view. All is asked of one state: in a
-        // newer one that run may have ended, and in an older one what it did is not seen.
+        // The first run was recorded with the view. All is asked of one state: in a newer one it may have ended, and in an
+        // older one what it did is not seen.
         let is_new = |table: &Arc<Table>| table.mview().is_some_and(|m| m.freshness.is_empty());
         let has_run = catalog.table(mview).is_some_and(is_new) && refresh::has_open_run(&catalog, mview);
         if !has_run && !catalog.table(mview).is_some_and(fresh) {

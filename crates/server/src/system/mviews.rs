@@ -291,7 +291,7 @@ pub(crate) mod tests {
         definition: Definition,
         refresh: RefreshScheme,
     ) {
-        let spec = MviewSpec { table, definition, refresh, creator: "root".into() };
+        let spec = MviewSpec { table, definition, refresh, creator: "root".into(), first_run: None };
         apply(catalog, index, Command::CreateMview(Box::new(spec)));
     }
 

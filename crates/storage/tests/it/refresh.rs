@@ -108,6 +108,7 @@ fn mview_spec(cluster: &TestCluster, base: TableId) -> MviewSpec {
         },
         refresh: RefreshScheme { immediate: false, trigger: RefreshTrigger::Manual },
         creator: "root".into(),
+        first_run: None,
     }
 }
 
