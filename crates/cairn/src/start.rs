@@ -1,5 +1,6 @@
 //! `cairn start`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use cairn_env::{Env, files};
@@ -83,7 +84,10 @@ fn log_to_stderr(config: &config::Log) -> Result<()> {
             EnvFilter::try_new(default).map_err(|e| Error::parse(format!("log.filter '{default}': {e}")))?
         }
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.json {
         true => subscriber.json().init(),
         false => subscriber.init(),

@@ -19,6 +19,7 @@ mod count_distinct;
 mod engine;
 mod error;
 mod explain;
+mod factor;
 pub mod files;
 mod functions;
 mod limit;

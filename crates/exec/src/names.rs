@@ -133,6 +133,10 @@ impl VisitorMut for Pass<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let Err(error) = crate::factor::check(factor) {
+            return ControlFlow::Break(error);
+        }
+        crate::factor::unwrap_table_function(factor);
         match factor {
             TableFactor::Table { alias, .. }
             | TableFactor::Derived { alias, .. }
@@ -187,10 +191,7 @@ impl Pass<'_> {
     }
 
     fn variable(&self, parts: &[Ident]) -> Result<Option<Value>> {
-        let Some(first) = parts.first().filter(|p| p.quote_style.is_none() && p.value.starts_with('@'))
-        else {
-            return Ok(None);
-        };
+        let Some(first) = parts.first().filter(|p| is_variable(p)) else { return Ok(None) };
         let mut name = first.value.trim_start_matches('@').to_ascii_lowercase();
         for scope in ["session.", "global.", "local."] {
             if let Some(rest) = name.strip_prefix(scope) {
@@ -282,6 +283,9 @@ fn lower_select(select: &mut Select) {
                 let is_computed = match expr {
                     Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) => true,
                     Expr::Function(function) => has_no_arguments(function),
+                    // Two variables may have one value.
+                    Expr::Identifier(first) => is_variable(first),
+                    Expr::CompoundIdentifier(parts) => parts.first().is_some_and(is_variable),
                     _ => false,
                 };
                 if !is_new || is_computed {
@@ -293,6 +297,10 @@ fn lower_select(select: &mut Select) {
             _ => {}
         }
     }
+}
+
+fn is_variable(ident: &Ident) -> bool {
+    ident.quote_style.is_none() && ident.value.starts_with('@')
 }
 
 fn has_no_arguments(function: &Function) -> bool {
@@ -343,10 +351,10 @@ mod tests {
     fn facts_of_the_session_are_put_in() {
         check(
             "SELECT @@autocommit, DATABASE()",
-            "SELECT 1, 'db' AS `database()`",
+            "SELECT 1 AS `@@autocommit`, 'db' AS `database()`",
             &["@@autocommit", "DATABASE()"],
         );
-        check("SELECT @nothing", "SELECT NULL", &["@nothing"]);
+        check("SELECT @nothing", "SELECT NULL AS `@nothing`", &["@nothing"]);
         let mut unknown = cairn_sql::parse_query("SELECT @@nonsense").unwrap();
         assert!(normalize(&mut unknown, &Facts).unwrap_err().message().contains("nonsense"));
     }

@@ -1,5 +1,5 @@
 //! The headers of Stream Load that Cairn does not honour. They are refused by name, except with the value that asks
-//! for nothing.
+//! for nothing; and so are those that only look like a header of Stream Load.
 
 use cairn_types::{Error, Result};
 
@@ -49,6 +49,21 @@ const REFUSED: &[Refused] = &[
     refused("two_phase_commit", &["false"], NO_TRANSACTIONS),
 ];
 
+/// Honoured headers with an underscore. HTTP's own headers have none: whatever else has one was meant for the load, and
+/// is misspelled or unknown.
+const HONOURED: &[&str] = &[
+    "column_separator",
+    "ignore_json_size",
+    "json_root",
+    "log_rejected_record_num",
+    "max_filter_ratio",
+    "row_delimiter",
+    "skip_header",
+    "strict_mode",
+    "strip_outer_array",
+    "trim_space",
+];
+
 /// Refuses what would not be honoured.
 ///
 /// # Errors
@@ -66,5 +81,13 @@ pub(crate) fn check(headers: LoadHeaders<'_>) -> Result<()> {
             header.why
         )));
     }
-    Ok(())
+    let is_known =
+        |name: &str| HONOURED.contains(&name) || REFUSED.iter().any(|refused| refused.name == name);
+    match headers.0.keys().map(|name| name.as_str()).find(|name| name.contains('_') && !is_known(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::unsupported(format!(
+            "The Stream Load header '{}' is not known: look at its spelling, or leave it out",
+            shown(name)
+        ))),
+    }
 }

@@ -6,13 +6,14 @@ use cairn_types::limits::LABEL_CHARS_MAX;
 use cairn_types::{Error, Result};
 
 use crate::load::columns::{LoadColumn, parse_columns, parse_names};
-use crate::load::headers::{LoadHeaders, invalid};
+use crate::load::headers::{LoadHeaders, invalid, shown};
 use crate::load::refused;
 
 /// Unless told otherwise (StarRocks: `stream_load_default_timeout_second`).
 const TIMEOUT_SECONDS_DEFAULT: u32 = 600;
 const TIMEOUT_SECONDS_MAX: u32 = 259_200;
-const TIMEZONE_CHARS_MAX: usize = 64;
+/// Names of the zone in which times are computed.
+const UTC: [&str; 6] = ["UTC", "Etc/UTC", "GMT", "Z", "+00:00", "+0:00"];
 
 const CSV_HEADERS: [&str; 6] =
     ["column_separator", "row_delimiter", "skip_header", "trim_space", "enclose", "escape"];
@@ -39,8 +40,6 @@ pub struct StreamLoadRequest {
     pub timeout_seconds: u32,
     /// A value that does not fit filters its row, instead of becoming NULL.
     pub strict_mode: bool,
-    /// The name of a time zone or an offset, not yet looked up.
-    pub timezone: Option<String>,
     /// Rejected rows to keep whole at [`crate::LoadOutcome::rejected_record_path`]; `u64::MAX` keeps all.
     pub rejected_records_max: u64,
     /// Bytes of the body, as announced; not known for a chunked one.
@@ -67,6 +66,7 @@ impl StreamLoadRequest {
     ) -> Result<Self> {
         let headers = LoadHeaders(headers);
         refused::check(headers)?;
+        check_timezone(headers)?;
         let rejected_records_max = headers
             .number("log_rejected_record_num", "it must be -1 (all), 0 (none) or a number of rows", |n| {
                 *n >= -1
@@ -93,7 +93,6 @@ impl StreamLoadRequest {
                 .number("timeout", &seconds, |s| (1..=TIMEOUT_SECONDS_MAX).contains(s))?
                 .unwrap_or(TIMEOUT_SECONDS_DEFAULT),
             strict_mode: headers.flag("strict_mode")?.unwrap_or(false),
-            timezone: timezone(headers)?,
             rejected_records_max,
             body_bytes: headers.number(
                 header::CONTENT_LENGTH.as_str(),
@@ -205,18 +204,19 @@ fn compression(headers: LoadHeaders<'_>) -> Result<Option<Compression>> {
     Compression::parse(value).map_err(|e| e.context(format!("Header '{name}'")))
 }
 
-/// Only the shape: which zones there are is not known here.
-fn timezone(headers: LoadHeaders<'_>) -> Result<Option<String>> {
-    let Some(text) = headers.nonempty("timezone")? else { return Ok(None) };
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/' | ':');
-    if text.len() > TIMEZONE_CHARS_MAX || !text.chars().all(fits) {
-        return Err(invalid(
-            "timezone",
-            text,
-            "it must be a name like Europe/Berlin or an offset like +08:00",
-        ));
+/// Times are computed in UTC. Another zone is harmless where nothing is computed: values are loaded as they are written.
+fn check_timezone(headers: LoadHeaders<'_>) -> Result<()> {
+    let Some(text) = headers.nonempty("timezone")? else { return Ok(()) };
+    let computes =
+        headers.0.contains_key("where") || headers.text("columns")?.is_some_and(|c| c.contains('='));
+    match UTC.iter().any(|name| text.eq_ignore_ascii_case(name)) || !computes {
+        true => Ok(()),
+        false => Err(Error::unsupported(format!(
+            "The Stream Load header 'timezone' (here '{}') is not supported beside 'where' or computed columns: times \
+             are computed in UTC. Leave the header out",
+            shown(text)
+        ))),
     }
-    Ok(Some(text.to_owned()))
 }
 
 #[cfg(test)]

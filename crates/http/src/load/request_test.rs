@@ -46,7 +46,6 @@ fn no_headers_mean_the_defaults() {
         max_filter_ratio: 0.0,
         timeout_seconds: 600,
         strict_mode: false,
-        timezone: None,
         rejected_records_max: 0,
         body_bytes: None,
     };
@@ -63,7 +62,7 @@ fn general_headers_are_read() {
         ("max_filter_ratio", "0.25"),
         ("timeout", "259200"),
         ("strict_mode", "TRUE"),
-        ("timezone", "Asia/Shanghai"),
+        ("timezone", "UTC"),
         ("log_rejected_record_num", "-1"),
         ("content-length", "12"),
         ("compression", "GZIP"),
@@ -77,7 +76,6 @@ fn general_headers_are_read() {
     assert_eq!(found.filter.as_deref(), Some("a > 1"));
     assert_eq!(found.partitions, Some(vec!["p1".to_owned(), "p2".to_owned()]));
     assert_eq!((found.max_filter_ratio, found.timeout_seconds, found.strict_mode), (0.25, 259_200, true));
-    assert_eq!(found.timezone.as_deref(), Some("Asia/Shanghai"));
     assert_eq!((found.rejected_records_max, found.body_bytes), (u64::MAX, Some(12)));
     assert_eq!(found.compression, Some(Compression::Gzip));
 }
@@ -141,7 +139,7 @@ fn compression_is_read_from_either_header() {
 #[test]
 fn bad_values_are_refused_with_header_and_value() {
     let long = "l".repeat(129);
-    let cases: [(&str, &str); 26] = [
+    let cases: [(&str, &str); 25] = [
         ("label", "with space"),
         ("label", "ü"),
         ("label", &long),
@@ -159,7 +157,6 @@ fn bad_values_are_refused_with_header_and_value() {
         ("timeout", "1.5"),
         ("timeout", "-1"),
         ("strict_mode", "yes"),
-        ("timezone", "Asia Shanghai"),
         ("log_rejected_record_num", "-2"),
         ("column_separator", "\\xzz"),
         ("row_delimiter", ""),
@@ -216,6 +213,14 @@ fn headers_that_are_not_honoured_are_refused_by_name() {
         ("txn_id", "1"),
         ("two_phase_commit", "true"),
     ];
+    let unknown = parse(&[("colum_separator", ",")]).expect_err("misspelled");
+    assert!(unknown.message().contains("'colum_separator' is not known"), "{unknown}");
+    for computed in [("where", "a > 1"), ("columns", "a, b = now()")] {
+        let error = parse(&[("timezone", "Asia/Shanghai"), computed]).expect_err("another zone");
+        assert!(error.message().contains("timezone"), "{error}");
+        assert!(parse(&[("timezone", "UTC"), computed]).is_ok());
+    }
+    assert!(parse(&[("timezone", "Asia/Shanghai"), ("columns", "a, b")]).is_ok());
     for (name, value) in cases {
         let error = parse(&[(name, value)]).expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");

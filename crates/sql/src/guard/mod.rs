@@ -122,7 +122,8 @@ impl Guard {
                 self.dots += 1;
                 return if self.dots > DOTS_MAX { Err(Excess::Dots) } else { Ok(()) };
             }
-            Token::Word(_) => {}
+            // A word goes on with a name behind a dot only.
+            Token::Word(_) if self.previous.period => {}
             _ => self.dots = 0,
         }
         self.begin(token);

@@ -214,6 +214,9 @@ fn long_lists_are_read() {
     let joins: Vec<String> =
         (0..500).map(|i| format!("JOIN t{i} ON t{i}.a = t.a AND t{i}.b = t.b")).collect();
     one(&format!("SELECT * FROM t {}", joins.join(" ")));
+    // Each name has a dot of its own.
+    let joins: Vec<String> = (0..60).map(|i| format!("CROSS JOIN d.t s{i}")).collect();
+    one(&format!("SELECT * FROM d.t s {}", joins.join(" ")));
     let ors: Vec<String> = (0..4_000).map(|i| format!("a = {i}")).collect();
     one(&format!("SELECT * FROM t WHERE {}", ors.join(" OR ")));
     let unions = vec!["SELECT a, b FROM t WHERE c = 1"; 2_000];
