@@ -97,6 +97,17 @@ impl TabletTable {
         Self { catalog, table, schema, tablets, log, restriction }
     }
 
+    /// What rows must pass, with what follows of them for the columns that ranges are known of; `None`: nothing.
+    fn filter(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        if filters.is_empty() {
+            return Ok(None);
+        }
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let implied = implied(filters, &schema);
+        let all = conjunction(filters.iter().cloned().chain(implied));
+        all.map(|filter| state.create_physical_expr(filter, &schema)).transpose()
+    }
+
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.table
     }
@@ -236,12 +247,7 @@ impl TableProvider for TabletTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        let implied = implied(filters, &schema);
-        let filter = match conjunction(filters.iter().cloned().chain(implied)) {
-            Some(filter) => Some(state.create_physical_expr(filter, &schema)?),
-            None => None,
-        };
+        let filter = self.filter(state, filters)?;
         let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;
         let info = Arc::new(info);
         self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&info));

@@ -123,9 +123,9 @@ impl CellColumn {
         domain.cut(|value| moved(value, &|micros| ceiling(micros, unit, step)), |value| moved(value, &floor))
     }
 
-    /// The first value of `expr` that begins a slice and is not before `at`; `None` when there is none, or no slices.
+    /// The value of `expr` from which on slices begin at `at` or later; `None` when there is none, or no slices.
     pub(crate) fn start_after(&self, at: &ScalarValue) -> Option<ScalarValue> {
-        let (unit, step) = self.floor?;
+        self.floor?;
         let micros = match at {
             ScalarValue::Date32(Some(days)) => i64::from(*days) * MICROS_PER_DAY,
             ScalarValue::TimestampMicrosecond(Some(micros), None) => *micros,
@@ -134,12 +134,10 @@ impl CellColumn {
             }
             _ => return None,
         };
-        let start = ceiling(micros, unit, step)?;
-        let start = match self.ty {
-            DataType::Date32 => Literal::Date(i32::try_from(-(-start).div_euclid(MICROS_PER_DAY)).ok()?),
-            _ => Literal::DateTime(start),
-        };
-        Some(scalar(&start, &self.ty)).filter(|value| !value.is_null())
+        match self.edge(&Literal::DateTime(micros)).ok()? {
+            Edge::Value(value) => Some(value),
+            Edge::Lowest => None,
+        }
     }
 
     /// The values that belong to a cell with these bounds, where this is the only column.

@@ -4,6 +4,7 @@
 use cairn_types::{Error, Result};
 
 use crate::load::headers::{LoadHeaders, shown};
+use crate::load::request::{CSV_HEADERS, JSON_HEADERS};
 
 struct Refused {
     name: &'static str,
@@ -49,20 +50,9 @@ const REFUSED: &[Refused] = &[
     refused("two_phase_commit", &["false"], NO_TRANSACTIONS),
 ];
 
-/// Honoured headers with an underscore. HTTP's own headers have none: whatever else has one was meant for the load, and
-/// is misspelled or unknown.
-const HONOURED: &[&str] = &[
-    "column_separator",
-    "ignore_json_size",
-    "json_root",
-    "log_rejected_record_num",
-    "max_filter_ratio",
-    "row_delimiter",
-    "skip_header",
-    "strict_mode",
-    "strip_outer_array",
-    "trim_space",
-];
+/// Honoured headers with an underscore, of any format. HTTP's own headers have none: whatever else has one was meant for
+/// the load, and is misspelled or unknown.
+const HONOURED: [&str; 3] = ["log_rejected_record_num", "max_filter_ratio", "strict_mode"];
 
 /// Refuses what would not be honoured.
 ///
@@ -81,8 +71,15 @@ pub(crate) fn check(headers: LoadHeaders<'_>) -> Result<()> {
             header.why
         )));
     }
-    let is_known =
-        |name: &str| HONOURED.contains(&name) || REFUSED.iter().any(|refused| refused.name == name);
+    let is_known = |name: &str| {
+        let refused = || REFUSED.iter().map(|refused| refused.name);
+        HONOURED
+            .into_iter()
+            .chain(CSV_HEADERS)
+            .chain(JSON_HEADERS)
+            .chain(refused())
+            .any(|known| known == name)
+    };
     match headers.0.keys().map(|name| name.as_str()).find(|name| name.contains('_') && !is_known(name)) {
         None => Ok(()),
         Some(name) => Err(Error::unsupported(format!(

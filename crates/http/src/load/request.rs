@@ -12,12 +12,14 @@ use crate::load::refused;
 /// Unless told otherwise (StarRocks: `stream_load_default_timeout_second`).
 const TIMEOUT_SECONDS_DEFAULT: u32 = 600;
 const TIMEOUT_SECONDS_MAX: u32 = 259_200;
+const TIMEZONE_CHARS_MAX: usize = 64;
 /// Names of the zone in which times are computed.
 const UTC: [&str; 6] = ["UTC", "Etc/UTC", "GMT", "Z", "+00:00", "+0:00"];
 
-const CSV_HEADERS: [&str; 6] =
+pub(super) const CSV_HEADERS: [&str; 6] =
     ["column_separator", "row_delimiter", "skip_header", "trim_space", "enclose", "escape"];
-const JSON_HEADERS: [&str; 4] = ["jsonpaths", "json_root", "strip_outer_array", "ignore_json_size"];
+pub(super) const JSON_HEADERS: [&str; 4] =
+    ["jsonpaths", "json_root", "strip_outer_array", "ignore_json_size"];
 
 /// What a Stream Load asks for: where its data goes and how it is to be read.
 #[derive(Clone, PartialEq, Debug)]
@@ -207,6 +209,14 @@ fn compression(headers: LoadHeaders<'_>) -> Result<Option<Compression>> {
 /// Times are computed in UTC. Another zone is harmless where nothing is computed: values are loaded as they are written.
 fn check_timezone(headers: LoadHeaders<'_>) -> Result<()> {
     let Some(text) = headers.nonempty("timezone")? else { return Ok(()) };
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/' | ':');
+    if text.len() > TIMEZONE_CHARS_MAX || !text.chars().all(fits) {
+        return Err(invalid(
+            "timezone",
+            text,
+            "it must be a name like Europe/Berlin or an offset like +08:00",
+        ));
+    }
     let computes =
         headers.0.contains_key("where") || headers.text("columns")?.is_some_and(|c| c.contains('='));
     match UTC.iter().any(|name| text.eq_ignore_ascii_case(name)) || !computes {

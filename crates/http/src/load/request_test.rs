@@ -139,7 +139,7 @@ fn compression_is_read_from_either_header() {
 #[test]
 fn bad_values_are_refused_with_header_and_value() {
     let long = "l".repeat(129);
-    let cases: [(&str, &str); 25] = [
+    let cases: [(&str, &str); 26] = [
         ("label", "with space"),
         ("label", "ü"),
         ("label", &long),
@@ -157,6 +157,7 @@ fn bad_values_are_refused_with_header_and_value() {
         ("timeout", "1.5"),
         ("timeout", "-1"),
         ("strict_mode", "yes"),
+        ("timezone", "Asia Shanghai"),
         ("log_rejected_record_num", "-2"),
         ("column_separator", "\\xzz"),
         ("row_delimiter", ""),
