@@ -20,6 +20,7 @@ pub mod clean;
 pub mod format;
 pub mod janitor;
 pub mod list;
+mod memo;
 mod progress;
 mod reach;
 pub mod restore;
@@ -33,6 +34,7 @@ pub mod yaml;
 
 pub use format::{Marker, SnapshotFiles};
 pub use list::{SnapshotInfo, SnapshotStatus, list};
+pub use memo::FilesMemo;
 pub use progress::{Done, OnProgress};
 pub use source::Source;
 pub use take::{TakeOptions, take};

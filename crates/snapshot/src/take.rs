@@ -12,22 +12,25 @@ use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::format::{FileSum, Marker, PartitionFiles, SegmentFile, SnapshotFiles};
 use crate::list::{SnapshotStatus, status};
+use crate::memo::{FilesMemo, ManifestFiles, NextFiles};
 use crate::progress::{Meter, OnProgress};
 use crate::reach::{Reached, folder_of, reached, read_manifest};
 use crate::{VolumeResolver, clean};
 
 /// How a snapshot is taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TakeOptions {
+#[derive(Clone, Copy)]
+pub struct TakeOptions<'a> {
     /// A chunk of the list of files is closed when it has about this many bytes.
     pub chunk_bytes_max: usize,
     /// Partition manifests that are read at the same time.
     pub reads_at_once: usize,
+    /// What the last job read of the manifests; it gets what this one read.
+    pub memo: Option<&'a FilesMemo>,
 }
 
-impl Default for TakeOptions {
+impl Default for TakeOptions<'_> {
     fn default() -> Self {
-        Self { chunk_bytes_max: 64 << 20, reads_at_once: 16 }
+        Self { chunk_bytes_max: 64 << 20, reads_at_once: 16, memo: None }
     }
 }
 
@@ -45,7 +48,7 @@ pub async fn take(
     volumes: &dyn VolumeResolver,
     catalog: &Arc<Catalog>,
     id: SnapshotId,
-    options: TakeOptions,
+    options: TakeOptions<'_>,
     on_progress: OnProgress<'_>,
 ) -> Result<Marker> {
     let snapshot = catalog.snapshot(id).ok_or_else(|| {
@@ -67,7 +70,7 @@ struct Job<'a> {
     volumes: &'a dyn VolumeResolver,
     catalog: &'a Catalog,
     snapshot: &'a Snapshot,
-    options: TakeOptions,
+    options: TakeOptions<'a>,
 }
 
 impl Job<'_> {
@@ -171,7 +174,10 @@ impl Job<'_> {
         // Boxed one by one: a closure over borrowed parts would keep the whole job from being sent to another thread.
         let listed: Vec<_> = all.into_iter().map(|one| FutureExt::boxed(self.files_of(one))).collect();
         let mut listed = futures::stream::iter(listed).buffered(self.options.reads_at_once.max(1));
-        while let Some(files) = listed.try_next().await? {
+        let mut next = NextFiles::default();
+        while let Some((one, read)) = listed.try_next().await? {
+            next.add(one.partition.id, &one.version.manifest, &read);
+            let files = partition_files(&one, &read);
             let (count, bytes) = files.totals();
             meter.add(count, bytes);
             weight += files.weight();
@@ -180,6 +186,9 @@ impl Job<'_> {
                 weight = 0;
                 sums.push(self.write_chunk(store, sums.len(), std::mem::take(&mut open), meter).await?);
             }
+        }
+        if let Some(memo) = self.options.memo {
+            memo.replace(next);
         }
         // An empty cluster has one empty chunk: a list that says so.
         if !open.is_empty() || sums.is_empty() {
@@ -204,22 +213,19 @@ impl Job<'_> {
         Ok(sum)
     }
 
-    async fn files_of(&self, one: Reached<'_>) -> Result<PartitionFiles> {
+    /// What the manifest of `one` lists, read if the last snapshot did not.
+    async fn files_of<'c>(&self, one: Reached<'c>) -> Result<(Reached<'c>, Arc<ManifestFiles>)> {
+        let named = &one.version.manifest;
+        if let Some(known) = self.options.memo.and_then(|memo| memo.get(one.partition.id, named)) {
+            return Ok((one, known));
+        }
         let store = self.volumes.open(one.volume)?;
         let folder = folder_of(self.catalog, one.partition);
-        let (manifest, manifest_sum) = read_manifest(&store, &folder, &one.version.manifest).await?;
+        let (manifest, sum) = read_manifest(&store, &folder, named).await?;
         let segment =
             |s: &cairn_storage::manifest::Segment| SegmentFile { file: s.file.clone(), bytes: s.bytes };
-        Ok(PartitionFiles {
-            volume: one.volume.name.clone(),
-            db: one.partition.db,
-            table: one.partition.table,
-            partition: one.partition.id,
-            recycled: one.recycled,
-            manifest: one.version.manifest.name.clone(),
-            manifest_sum,
-            segments: manifest.segments().map(|(_, s)| segment(s)).collect(),
-        })
+        let segments = manifest.segments().map(|(_, s)| segment(s)).collect();
+        Ok((one, Arc::new(ManifestFiles { sum, segments })))
     }
 
     async fn advance(&self, state: SnapshotState, detail: &str, (bytes, files): (u64, u64)) -> Result<()> {
@@ -252,5 +258,18 @@ impl Job<'_> {
         if let Err(e) = clean::remove_files(self.env, self.meta, self.volumes, id).await {
             tracing::warn!(snapshot = self.snapshot.name, error = %e, "files of a failed snapshot are left; the janitor will remove them");
         }
+    }
+}
+
+fn partition_files(one: &Reached<'_>, read: &ManifestFiles) -> PartitionFiles {
+    PartitionFiles {
+        volume: one.volume.name.clone(),
+        db: one.partition.db,
+        table: one.partition.table,
+        partition: one.partition.id,
+        recycled: one.recycled,
+        manifest: one.version.manifest.name.clone(),
+        manifest_sum: read.sum,
+        segments: read.segments.clone(),
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_catalog::Catalog;
+use cairn_snapshot::FilesMemo;
 use cairn_snapshot::usage::SnapshotUsage;
 use cairn_types::{Error, ErrorKind, Result, SnapshotId};
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub struct JobsView {
     snapshots: Notify,
     /// When the next snapshot job may begin.
     next_job_ms: tokio::sync::Mutex<u64>,
+    /// What the last snapshot job read of manifests.
+    files_memo: FilesMemo,
     vacuum: Notify,
     pub(crate) last_vacuum: Mutex<Option<cairn_snapshot::vacuum::VacuumReport>>,
     /// Why the node must stop.

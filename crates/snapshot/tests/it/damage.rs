@@ -13,7 +13,7 @@ async fn snapshotted() -> (World, Vec<String>) {
     let table = world.create_table("t", 2);
     world.load(table).await;
     world.load(table).await;
-    world.snapshot_with("s", TakeOptions { chunk_bytes_max: 1, reads_at_once: 4 }).await.unwrap();
+    world.snapshot_with("s", TakeOptions { chunk_bytes_max: 1, reads_at_once: 4, memo: None }).await.unwrap();
     let mut keys: Vec<String> = world.pinned("s").await.into_iter().collect();
     keys.extend(world.keys(&layout::snapshot_folder(CLUSTER, "s")).await);
     assert!(keys.iter().any(|k| k.ends_with("manifest-1")), "{keys:?}");

@@ -7,6 +7,7 @@ mod damage;
 mod failures;
 mod history;
 mod janitor;
+mod memo;
 mod restore;
 mod vacuum;
 mod world;

@@ -12,7 +12,7 @@ use cairn_catalog::{
 use cairn_env::Env;
 use cairn_objects::{Fence, FenceRecord, PartitionFolder, VolumeStore, layout};
 use cairn_snapshot::vacuum::{OpenWork, VacuumReport, VacuumSettings};
-use cairn_snapshot::{Marker, Source, TakeOptions, Vacuum, VerifyOptions, VerifyReport, take, verify};
+use cairn_snapshot::{FilesMemo, Marker, Source, TakeOptions, Vacuum, VerifyOptions, VerifyReport, take, verify};
 use cairn_storage::manifest::{Manifest, Rowset, Segment, SegmentKind, block_checksums};
 use cairn_storage::meta::Meta;
 use cairn_types::{
@@ -132,6 +132,7 @@ pub struct World {
     pub meta: PlainMeta,
     pub store: VolumeStore,
     pub work: Work,
+    pub memo: FilesMemo,
 }
 
 impl World {
@@ -156,7 +157,7 @@ impl World {
             FenceRecord { cluster: CLUSTER.into(), epoch: 1, claimed_ms: START_MS, nonce: "first".into() };
         Fence::claim(&store, &claim).await.unwrap();
         let meta = PlainMeta::new(&env, Catalog::new(cluster, volume), 0);
-        let world = Self { env, clock, meta, store, work: Work::default() };
+        let world = Self { env, clock, meta, store, work: Work::default(), memo: FilesMemo::default() };
         world.apply(Command::CreateDatabase { name: "db".into(), if_not_exists: false });
         world
     }
@@ -328,10 +329,10 @@ impl World {
     }
 
     pub async fn snapshot(&self, name: &str) -> Result<Marker> {
-        self.snapshot_with(name, TakeOptions::default()).await
+        self.snapshot_with(name, TakeOptions { memo: Some(&self.memo), ..TakeOptions::default() }).await
     }
 
-    pub async fn snapshot_with(&self, name: &str, options: TakeOptions) -> Result<Marker> {
+    pub async fn snapshot_with(&self, name: &str, options: TakeOptions<'_>) -> Result<Marker> {
         let (id, catalog) = self.begin_snapshot(name)?;
         take(&self.env, &self.meta, &self.open(), &catalog, id, options, &|_| {}).await
     }
