@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Bounds, Definition, Distribution, InactiveCause, ManifestRef, Partitioning, RefreshRequest,
-    RefreshScheme, RefreshSpec, RunAdvance, SnapshotKind, SnapshotPolicy, TaskOf, TaskRunSpec, TaskSpec,
-    User, View, VolumeKind,
+    RefreshScheme, RefreshSpec, RunAdvance, SnapshotKind, SnapshotPolicy, TableModel, TaskOf, TaskRunSpec,
+    TaskSpec, User, View, VolumeKind,
 };
 
 /// A change of the catalog.
@@ -255,6 +255,8 @@ fn is_zero(number: &u64) -> bool {
 pub struct TableSpec {
     pub db: DbId,
     pub name: String,
+    #[serde(default, skip_serializing_if = "TableModel::is_duplicate")]
+    pub model: TableModel,
     pub schema: Schema,
     pub sort_key: Vec<usize>,
     pub partitioning: Partitioning,

@@ -21,6 +21,7 @@ mod command;
 pub mod database;
 mod floor;
 pub mod image;
+mod model;
 mod mview;
 mod mview_binding;
 mod mview_refresh;
@@ -51,6 +52,7 @@ pub use command::{
 };
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
 pub use floor::Floor;
+pub use model::TableModel;
 pub use mview::{
     Base, Definition, Freshness, InactiveCause, LinkColumn, Mview, MviewState, PartitionLink, RefreshScheme,
     RefreshTrigger, Seen, Transform,

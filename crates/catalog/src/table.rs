@@ -8,9 +8,10 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::database::Dropped;
+use crate::model::check_key;
 use crate::mview_state::BaseChange;
 use crate::task::TaskOf;
-use crate::{Catalog, Mview, Outcome, Partitioning, Reply, Stamp, TableSpec};
+use crate::{Catalog, Mview, Outcome, Partitioning, Reply, Stamp, TableModel, TableSpec};
 
 /// A table or a view.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -36,10 +37,12 @@ pub enum TableKind {
     Mview(Box<Mview>),
 }
 
-/// A table with data of its own. The model is DUPLICATE KEY: rows are kept as they were loaded.
+/// A table with data of its own.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OlapTable {
+    #[serde(default, skip_serializing_if = "TableModel::is_duplicate")]
+    pub model: TableModel,
     pub schema: Schema,
     /// Positions of the columns that segments are sorted by.
     pub sort_key: Vec<usize>,
@@ -226,6 +229,7 @@ impl Catalog {
         }
         let id = TableId(self.take_id());
         let olap = OlapTable {
+            model: spec.model,
             schema: spec.schema.clone(),
             sort_key: spec.sort_key.clone(),
             partitioning: spec.partitioning.clone(),
@@ -405,6 +409,7 @@ fn check_spec(spec: &TableSpec) -> Result<()> {
             return Err(Error::internal(format!("column {position} of a table with {columns} columns")));
         }
     }
+    check_key(spec)?;
     check_floors(spec)
 }
 

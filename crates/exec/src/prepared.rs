@@ -10,9 +10,11 @@ use cairn_storage::manifest::{Manifest, Segment};
 use cairn_types::Literal;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::scalar::ScalarValue;
 use lru::LruCache;
 use parking_lot::Mutex;
+use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::literal::scalar;
 
@@ -26,6 +28,8 @@ pub(crate) struct PreparedSegment {
     pub(crate) versions: Option<(u64, u64)>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) statistics: Arc<Statistics>,
+    /// The rows that count; `None`: all.
+    pub(crate) live: Option<Arc<ParquetRowSelection>>,
 }
 
 /// A manifest, ready for scans.
@@ -90,10 +94,12 @@ impl PreparedManifest {
     fn new(manifest: &Manifest, schema: &SchemaRef) -> Self {
         let segments: Vec<PreparedSegment> = manifest
             .segments()
+            .filter(|(_, segment)| segment.live_rows() > 0)
             .map(|(rowset, segment)| PreparedSegment {
                 bucket: rowset.bucket,
                 versions: rowset.versions.map(|versions| (versions.first, versions.last)),
                 statistics: Arc::new(statistics(schema, segment)),
+                live: live(segment).map(Arc::new),
                 segment: Arc::new(segment.clone()),
             })
             .collect();
@@ -106,10 +112,18 @@ impl PreparedManifest {
     }
 }
 
+/// The rows of `segment` that count, when some do not.
+fn live(segment: &Segment) -> Option<ParquetRowSelection> {
+    let deleted = segment.deleted.as_ref()?;
+    let rows = u32::try_from(segment.rows).unwrap_or(u32::MAX);
+    let runs = deleted.live_runs(0..rows).map(|run| run.start as usize..run.end as usize);
+    Some(ParquetRowSelection::new(RowSelection::from_consecutive_ranges(runs, rows as usize)))
+}
+
 /// What the zone maps of `segment` say.
 fn statistics(schema: &SchemaRef, segment: &Segment) -> Statistics {
     Statistics {
-        num_rows: Precision::Exact(usize::try_from(segment.rows).unwrap_or(usize::MAX)),
+        num_rows: Precision::Exact(usize::try_from(segment.live_rows()).unwrap_or(usize::MAX)),
         total_byte_size: Precision::Inexact(usize::try_from(segment.bytes).unwrap_or(usize::MAX)),
         column_statistics: schema.fields().iter().map(|field| column_statistics(field, segment)).collect(),
     }
@@ -131,7 +145,11 @@ fn column_statistics(field: &arrow::datatypes::Field, segment: &Segment) -> Colu
     found.null_count = Precision::Exact(usize::try_from(stats.nulls).unwrap_or(usize::MAX));
     found.min_value = precise(&stats.min);
     found.max_value = precise(&stats.max);
-    found
+    match segment.deleted {
+        None => found,
+        // Zone maps are of all rows: they bound what is left.
+        Some(_) => found.to_inexact(),
+    }
 }
 
 /// What `parts` say together. Not DataFusion's own merge: there, one part without bounds because it holds NULLs alone
@@ -198,6 +216,7 @@ mod tests {
                 max: bounds.map(|b| Literal::Int(b.1)),
                 exact: true,
             }],
+            deleted: None,
         };
         let segments = segments.iter().enumerate().map(segment).collect();
         Manifest {

@@ -189,7 +189,7 @@ impl TabletTable {
             partitions: (manifests.len(), partitions_total),
             tablets,
             segments: (selected.len(), segments_total),
-            rows: selected.iter().map(|s| s.segment.rows).sum(),
+            rows: selected.iter().map(|s| s.segment.live_rows()).sum(),
             bytes: selected.iter().map(|s| s.segment.bytes).sum(),
         };
         Ok(Selection { segments: selected, statistics, info })

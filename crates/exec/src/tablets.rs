@@ -13,7 +13,7 @@ use cairn_storage::{SegmentReader, StorageContext};
 use cairn_types::{PartitionId, Result};
 use datafusion::common::Statistics;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{ParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use parquet::arrow::async_reader::AsyncFileReader;
 
@@ -34,6 +34,7 @@ pub(crate) struct SegmentRef {
     pub(crate) segment: Arc<Segment>,
     pub(crate) info: Option<Arc<ScanInfo>>,
     statistics: Arc<Statistics>,
+    live: Option<Arc<ParquetRowSelection>>,
     reader: SegmentReader,
 }
 
@@ -42,7 +43,12 @@ impl SegmentRef {
     pub(crate) fn into_file(self) -> PartitionedFile {
         let path = format!("{}/{}", self.partition, self.segment.file);
         let statistics = Arc::clone(&self.statistics);
-        PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics)
+        let live = self.live.clone();
+        let file = PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics);
+        match live {
+            None => file,
+            Some(live) => file.with_extension(ParquetRowSelection::clone(&live)),
+        }
     }
 
     pub(crate) fn with_info(mut self, info: &Arc<ScanInfo>) -> Self {
@@ -86,7 +92,8 @@ impl Tablets {
         let reader =
             SegmentReader::open(&self.storage.cache, &place.store, &place.key(&segment.file), segment);
         let (segment, statistics) = (Arc::clone(segment), Arc::clone(&prepared.statistics));
-        Ok(SegmentRef { partition: partition.id, segment, info: None, statistics, reader })
+        let live = prepared.live.clone();
+        Ok(SegmentRef { partition: partition.id, segment, info: None, statistics, live, reader })
     }
 
     /// The bucket of each key; `keys` has one array a bucket column.

@@ -289,6 +289,7 @@ fn olap(types: &[SqlType], partitioning: Partitioning) -> OlapTable {
         comment: String::new(),
     };
     OlapTable {
+        model: Default::default(),
         schema: Schema { columns: types.iter().enumerate().map(column).collect() },
         sort_key: Vec::new(),
         partitioning,

@@ -16,6 +16,8 @@ use crate::flush::discard;
 use crate::load::Written;
 use crate::manifest::{Manifest, RowVersions, Rowset};
 use crate::open_writes::WriteGuard;
+use crate::segment::SegmentShape;
+use crate::supersede::{KeyFiles, hide_superseded};
 use crate::volumes::PartitionPlace;
 
 /// How often a commit starts anew because somebody else changed a partition first.
@@ -185,13 +187,14 @@ impl Committer {
         check_fences(catalog, places.iter().map(|(.., place)| place)).await?;
         let mut writes = Vec::with_capacity(places.len());
         for (part, partition, place) in places {
-            writes.push(self.write_manifest(part, partition, place, write).boxed());
+            writes.push(self.write_manifest(catalog, part, partition, place, write).boxed());
         }
         futures::stream::iter(writes).buffered(MANIFESTS_AT_ONCE).try_collect().await
     }
 
     async fn write_manifest(
         &self,
+        catalog: &Catalog,
         part: &Part<'_>,
         partition: &Partition,
         place: PartitionPlace,
@@ -204,8 +207,25 @@ impl Committer {
         // The version that this commit makes: the catalog takes it on top of exactly this manifest, or not at all.
         let versions = Some(RowVersions::of(partition.visible_version() + 1));
         manifest.rowsets.extend(part.rowsets.iter().map(|rowset| Rowset { versions, ..rowset.clone() }));
+        let hides = self.hide_superseded(catalog, partition, &place, &mut manifest, part.rowsets).await?;
         let manifest = self.ctx.manifests.write(&place, Arc::new(manifest), write.id()).await?;
-        Ok(Changed { change: change(partition, manifest, part.replace), place })
+        Ok(Changed { change: change(partition, manifest, part.replace || hides), place })
+    }
+
+    /// In a table with a unique key the new rows take the place of those with the same keys. Whether there were any.
+    async fn hide_superseded(
+        &self,
+        catalog: &Catalog,
+        partition: &Partition,
+        place: &PartitionPlace,
+        manifest: &mut Manifest,
+        new: &[Rowset],
+    ) -> Result<bool> {
+        let (_, olap) = visible_table(catalog, partition.table)?;
+        let Some(first) = new.first().filter(|_| olap.model.is_keyed()) else { return Ok(false) };
+        let shape = SegmentShape::of(olap);
+        let files = KeyFiles { ctx: &self.ctx, place, shape: &shape };
+        hide_superseded(&files, manifest, &first.write).await
     }
 }
 

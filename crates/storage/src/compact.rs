@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use cairn_catalog::{Catalog, Command, Partition};
 use cairn_objects::layout;
 use cairn_types::{Error, ErrorKind, PartitionId, Result};
@@ -10,6 +12,7 @@ use cairn_types::{Error, ErrorKind, PartitionId, Result};
 use crate::commit::{Changed, any_base_changed, change, check_fences, may_have_happened};
 use crate::compaction::{CompactionSettings, Pick, pick};
 use crate::context::{StorageContext, visible_partition};
+use crate::deletes::DeleteVector;
 use crate::flush::discard;
 use crate::manifest::{Manifest, RowVersions, Rowset, Segment};
 use crate::merge::{MERGED_ROWS, merge};
@@ -18,6 +21,7 @@ use crate::reader::SegmentReader;
 use crate::segment::{
     BatchIter, EncodedSegment, RowsAhead, SegmentEncoder, SegmentShape, default_format, format_of,
 };
+use crate::supersede::{KeyFiles, Source, hide};
 use crate::volumes::PartitionPlace;
 
 /// How often a result is put on top of what others committed meanwhile.
@@ -37,6 +41,8 @@ pub struct Compacted {
 struct Merged {
     pick: Pick,
     rowset: Rowset,
+    /// Rows of the inputs that were left out because they did not count.
+    dead: u64,
 }
 
 /// Compacts partition `id` once, if it needs that. `None`: there was nothing to do, or others changed the same segments
@@ -58,9 +64,9 @@ pub async fn compact(
         return Ok(None);
     }
     let write = Arc::new(ctx.open_writes.begin(&ctx.env));
-    let run = Run { ctx, place, write, shape: shape(&catalog, partition)?, settings: *settings };
+    let run = Run { ctx, place, write, shape: shape(&catalog, partition)?, settings: *settings, manifest };
     let mut files = Vec::new();
-    let outcome = run.run(&manifest, picks, &mut files).await;
+    let outcome = run.run(picks, &mut files).await;
     // An error of the journal leaves it open whether the result counts: the files stay then.
     let unknown = matches!(&outcome, Err((e, true)) if may_have_happened(e.kind()));
     if !matches!(outcome, Ok(Some(_))) && !unknown {
@@ -82,6 +88,8 @@ struct Run<'a> {
     write: Arc<WriteGuard>,
     shape: SegmentShape,
     settings: CompactionSettings,
+    /// What the inputs are read from.
+    manifest: Arc<Manifest>,
 }
 
 /// An error, and whether the journal was asked already.
@@ -90,15 +98,13 @@ type RunResult<T> = std::result::Result<T, (Error, bool)>;
 impl Run<'_> {
     async fn run(
         &self,
-        manifest: &Manifest,
         picks: Vec<Pick>,
         files: &mut Vec<(PartitionPlace, String)>,
     ) -> RunResult<Option<Compacted>> {
         let before = |e| (e, false);
         let mut merged = Vec::with_capacity(picks.len());
         for pick in picks {
-            let rowset = self.merge_tablet(manifest, &pick, files).await.map_err(before)?;
-            merged.push(Merged { pick, rowset });
+            merged.push(self.merge_tablet(pick, files).await.map_err(before)?);
         }
         self.ctx.env.failpoint("compaction.after_segments").map_err(before)?;
         let _locked = self.ctx.partition_locks.lock(vec![self.place.folder.partition]).await;
@@ -111,11 +117,10 @@ impl Run<'_> {
     /// Merges the segments of `pick` into a new rowset.
     async fn merge_tablet(
         &self,
-        manifest: &Manifest,
-        pick: &Pick,
+        pick: Pick,
         files: &mut Vec<(PartitionPlace, String)>,
-    ) -> Result<Rowset> {
-        let picked = manifest.segments().map(|(_, s)| s).filter(|s| pick.files.contains(&s.file));
+    ) -> Result<Merged> {
+        let picked = self.manifest.segments().map(|(_, s)| s).filter(|s| pick.files.contains(&s.file));
         let segments: Vec<Segment> = picked.cloned().collect();
         let mut inputs = Vec::with_capacity(segments.len());
         for segment in &segments {
@@ -126,10 +131,11 @@ impl Run<'_> {
                 segment,
             );
             let decoded = format_of(segment.kind).decode(reader.read_whole().await?, None, MERGED_ROWS)?;
-            inputs.push(conformed(decoded, self.shape.schema.clone()));
+            inputs.push(live(conformed(decoded, self.shape.schema.clone()), segment.deleted.clone()));
         }
         let ahead = ahead(&self.shape, &segments);
-        let rows: u64 = segments.iter().map(|s| s.rows).sum();
+        let rows: u64 = segments.iter().map(Segment::live_rows).sum();
+        let dead = segments.iter().map(|s| s.rows).sum::<u64>() - rows;
         let (shape, bytes_max) = (self.shape.clone(), self.settings.input_bytes_max);
         let encoded = {
             let _permit = Arc::clone(&self.ctx.encode_permits).acquire_owned().await;
@@ -146,7 +152,7 @@ impl Run<'_> {
             write: self.write.id().to_owned(),
             bucket: pick.bucket,
             segments: Vec::new(),
-            versions: versions(manifest, pick),
+            versions: versions(&self.manifest, &pick),
         };
         for (number, segment) in (0u64..).zip(encoded) {
             let file = layout::segment_file(self.write.id(), pick.bucket, number);
@@ -155,7 +161,35 @@ impl Run<'_> {
             self.place.store.put_new(&self.place.key(&described.file), segment.bytes).await?;
             rowset.segments.push(described);
         }
-        Ok(rowset)
+        Ok(Merged { pick, rowset, dead })
+    }
+
+    /// Hides in the outputs, which stand in `next`, what was hidden in the inputs after they were read: rows whose keys came
+    /// again in `current`. False when it cannot be told which rows these are.
+    async fn catch_up(&self, current: &Manifest, next: &mut Manifest, merged: &[Merged]) -> Result<bool> {
+        let known: BTreeSet<&str> = self.manifest.segments().map(|(_, s)| s.file.as_str()).collect();
+        for one in merged {
+            let inputs = current.segments().map(|(_, s)| s).filter(|s| one.pick.files.contains(&s.file));
+            let hidden = inputs.map(|s| s.rows - s.live_rows()).sum::<u64>().saturating_sub(one.dead);
+            if hidden == 0 {
+                continue;
+            }
+            let in_tablet = current.segments().filter(|(rowset, _)| rowset.bucket == one.pick.bucket);
+            let newer: Vec<&Segment> =
+                in_tablet.map(|(_, s)| s).filter(|s| !known.contains(s.file.as_str())).collect();
+            let files = KeyFiles { ctx: self.ctx, place: &self.place, shape: &self.shape };
+            let wanted = files.wanted(&newer).await?;
+            let outputs = one.rowset.segments.iter();
+            // A newer row that does not count any more has hidden the older one all the same.
+            let sources: Vec<_> = outputs.chain(newer).map(Source::whole).collect();
+            let mut superseded = files.superseded(&sources, &wanted).await?;
+            superseded.truncate(one.rowset.segments.len());
+            if superseded.iter().map(DeleteVector::len).sum::<u64>() != hidden {
+                return Ok(false);
+            }
+            hide(next, one.rowset.segments.iter().map(|s| s.file.as_str()).zip(superseded));
+        }
+        Ok(true)
     }
 
     /// Makes the result count, on top of whatever was committed since. False when its inputs are gone.
@@ -165,7 +199,10 @@ impl Run<'_> {
             let catalog = self.ctx.meta.catalog();
             let partition = visible_partition(&catalog, self.place.folder.partition).map_err(before)?;
             let current = self.ctx.manifests.load_visible(&self.place, partition).await.map_err(before)?;
-            let Some(next) = rebase(&current, merged) else { return Ok(false) };
+            let Some(mut next) = rebase(&current, merged) else { return Ok(false) };
+            if !self.catch_up(&current, &mut next, merged).await.map_err(before)? {
+                return Ok(false);
+            }
             let write = match attempt {
                 0 => Arc::clone(&self.write),
                 _ => Arc::new(self.ctx.open_writes.begin(&self.ctx.env)),
@@ -193,6 +230,19 @@ impl Run<'_> {
         }
         Ok(false)
     }
+}
+
+/// The rows of `batches` that count.
+pub(crate) fn live(batches: BatchIter, deleted: Option<DeleteVector>) -> BatchIter {
+    let Some(deleted) = deleted else { return batches };
+    let mut start = 0u32;
+    Box::new(batches.map(move |batch| {
+        let batch = batch?;
+        let end = start.saturating_add(u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
+        let keep: BooleanArray = (start..end).map(|row| Some(!deleted.contains(row))).collect();
+        start = end;
+        filter_record_batch(&batch, &keep).map_err(crate::arrow_error)
+    }))
 }
 
 /// The data versions that the rows of `pick` came with.

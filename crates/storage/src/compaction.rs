@@ -3,10 +3,13 @@
 //! Within a tablet, segments stand in tiers by size, each tier four times the one below. When a tier holds enough of them,
 //! they are merged into one that belongs to a higher tier, so each row is rewritten about once a tier: the
 //! work grows with the logarithm of the data. Segments that are large enough stay as they are.
+//!
+//! Of a segment with deleted rows only the share that counts has size, so that it sinks to lower tiers; one of which half is dead
+//! is written anew even alone.
 
 use std::collections::BTreeMap;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Segment};
 
 /// When segments are merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,46 +38,76 @@ pub struct Pick {
 /// Bytes up to which a segment belongs to the lowest tier.
 const LOWEST_TIER_BYTES: u64 = 64 << 10;
 
+/// A segment of a tablet. Smallest share that counts first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Member<'a> {
+    /// The share of its bytes that counts.
+    live_bytes: u64,
+    bytes: u64,
+    file: &'a str,
+}
+
+impl<'a> Member<'a> {
+    fn of(segment: &'a Segment) -> Self {
+        let share = u128::from(segment.bytes) * u128::from(segment.live_rows());
+        let live_bytes = share.div_ceil(u128::from(segment.rows.max(1)));
+        let live_bytes = u64::try_from(live_bytes).unwrap_or(segment.bytes);
+        Self { live_bytes, bytes: segment.bytes, file: &segment.file }
+    }
+
+    /// Whether it is worth to be written anew without its dead rows.
+    fn is_wasteful(&self) -> bool {
+        self.live_bytes * 2 <= self.bytes
+    }
+}
+
 /// The merges that `manifest` needs, at most one a tablet. Empty: none.
 #[must_use]
 pub fn pick(manifest: &Manifest, settings: &CompactionSettings) -> Vec<Pick> {
-    let mut tablets: BTreeMap<u32, Vec<(u64, &str)>> = BTreeMap::new();
+    let mut tablets: BTreeMap<u32, Vec<Member<'_>>> = BTreeMap::new();
     for (rowset, segment) in manifest.segments() {
+        let member = Member::of(segment);
         // One that is half as large as a merge may be has nobody to be merged with.
-        if segment.bytes <= settings.input_bytes_max / 2 {
-            tablets.entry(rowset.bucket).or_default().push((segment.bytes, &segment.file));
+        if member.bytes <= settings.input_bytes_max / 2 || member.is_wasteful() {
+            tablets.entry(rowset.bucket).or_default().push(member);
         }
     }
-    let picks = tablets.into_iter().filter_map(|(bucket, mut segments)| {
-        segments.sort_unstable();
-        let (files, bytes) = pick_tablet(&segments, settings)?;
-        Some(Pick { bucket, files, bytes })
+    let picks = tablets.into_iter().filter_map(|(bucket, mut members)| {
+        members.sort_unstable();
+        let picked = pick_tablet(&members, settings);
+        let picked = match picked.len() {
+            0 | 1 => vec![members.iter().find(|member| member.is_wasteful())?],
+            _ => picked,
+        };
+        let files = picked.iter().map(|member| member.file.to_owned()).collect();
+        Some(Pick { bucket, files, bytes: picked.iter().map(|member| member.bytes).sum() })
     });
     picks.collect()
 }
 
-/// The files to merge of one tablet's segments (bytes, file), smallest first.
-fn pick_tablet(segments: &[(u64, &str)], settings: &CompactionSettings) -> Option<(Vec<String>, u64)> {
-    let mut tiers: BTreeMap<u32, Vec<&(u64, &str)>> = BTreeMap::new();
-    for segment in segments {
-        tiers.entry(tier(segment.0)).or_default().push(segment);
+/// Those of a tablet's segments to merge, if they are several.
+fn pick_tablet<'a>(members: &'a [Member<'a>], settings: &CompactionSettings) -> Vec<&'a Member<'a>> {
+    let mut tiers: BTreeMap<u32, Vec<&Member<'_>>> = BTreeMap::new();
+    for member in members {
+        tiers.entry(tier(member.live_bytes)).or_default().push(member);
     }
-    let mut picked: Vec<&(u64, &str)> = Vec::new();
-    let mut bytes = 0u64;
+    let mut picked = Vec::new();
+    let (mut live_bytes, mut bytes) = (0u64, 0u64);
     for (number, members) in tiers {
         // What was merged below may come out as one more member of this tier.
-        let carried = usize::from(!picked.is_empty() && tier(bytes) >= number);
+        let carried = usize::from(!picked.is_empty() && tier(live_bytes) >= number);
         if members.len() + carried < settings.segments_min.max(2) {
             continue;
         }
         for member in members {
-            if bytes + member.0 <= settings.input_bytes_max {
-                bytes += member.0;
+            if bytes + member.bytes <= settings.input_bytes_max {
+                live_bytes += member.live_bytes;
+                bytes += member.bytes;
                 picked.push(member);
             }
         }
     }
-    (picked.len() > 1).then(|| (picked.into_iter().map(|(_, file)| (*file).to_owned()).collect(), bytes))
+    picked
 }
 
 fn tier(bytes: u64) -> u32 {
@@ -84,7 +117,7 @@ fn tier(bytes: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Rowset, Segment, SegmentKind};
+    use crate::manifest::{Rowset, SegmentKind};
     use cairn_types::PartitionId;
 
     fn manifest(tablets: &[&[u64]]) -> Manifest {
@@ -98,6 +131,7 @@ mod tests {
                     bytes: *bytes,
                     block_checksums: Vec::new(),
                     columns: Vec::new(),
+                    deleted: None,
                 };
                 rowsets.push(Rowset { write: "w".into(), bucket, segments: vec![segment], versions: None });
             }
@@ -130,6 +164,28 @@ mod tests {
         // Three of the lowest tier make one more for the next tier, which then has enough, too.
         check(&[60_000, 60_000, 60_000, 100_000, 100_000], Some(&["0-0", "0-1", "0-2", "0-3", "0-4"]));
         check(&[100, 100, 100, 100_000, 100_000], Some(&["0-0", "0-1", "0-2"]));
+    }
+
+    #[test]
+    fn segments_with_many_dead_rows_are_written_anew() {
+        let settings = CompactionSettings { segments_min: 3, input_bytes_max: 100 << 20 };
+        let check = |segments: &[(u64, u64, u32)], expected: &[&str]| {
+            let sizes: Vec<u64> = segments.iter().map(|(bytes, ..)| *bytes).collect();
+            let mut manifest = manifest(&[&sizes]);
+            for (rowset, (_, rows, dead)) in manifest.rowsets.iter_mut().zip(segments) {
+                rowset.segments[0].rows = *rows;
+                rowset.segments[0].deleted = (*dead > 0).then(|| (0..*dead).collect());
+            }
+            let mut files = pick(&manifest, &settings).pop().map(|p| p.files).unwrap_or_default();
+            files.sort();
+            assert_eq!(files, expected, "{segments:?}");
+        };
+        check(&[(1000, 10, 4)], &[]);
+        check(&[(1000, 10, 5)], &["0-0"]);
+        check(&[(1000, 10, 10)], &["0-0"]);
+        check(&[(90 << 20, 10, 9), (10, 1, 0)], &["0-0"]);
+        // What is left of a large one is merged with small ones.
+        check(&[(1 << 20, 1000, 999), (10, 1, 0), (10, 1, 0)], &["0-0", "0-1", "0-2"]);
     }
 
     #[test]

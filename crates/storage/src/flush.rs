@@ -112,9 +112,12 @@ impl FlushTarget {
         Ok(flushed)
     }
 
-    fn encode(&self, rows: &Rows, refs: &mut [RowRef]) -> Result<Vec<EncodedSegment>> {
+    fn encode(&self, rows: &Rows, refs: &mut Vec<RowRef>) -> Result<Vec<EncodedSegment>> {
         self.check_cancelled()?;
         rows.keys.sort(refs);
+        if self.shape.keyed {
+            rows.keys.keep_last(refs);
+        }
         let schema = &self.shape.schema;
         refs.chunks(SEGMENT_ROWS_MAX)
             .map(|refs| {

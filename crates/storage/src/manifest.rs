@@ -4,8 +4,12 @@ use cairn_codec::{Format, open, seal};
 use cairn_types::{Error, Literal, PartitionId, Result};
 use serde::{Deserialize, Serialize};
 
-/// The newest version of the format that this Cairn writes and reads.
-pub const MANIFEST_VERSION: u16 = 2;
+use crate::deletes::DeleteVector;
+
+/// The newest version of the format that this Cairn reads, and writes where there are delete vectors.
+pub const MANIFEST_VERSION: u16 = 3;
+/// Written where there are none: the Cairn before can read it.
+const WITHOUT_DELETES_VERSION: u16 = 2;
 
 /// Everything that a partition holds at one data version.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -65,6 +69,17 @@ pub struct Segment {
     pub block_checksums: Vec<u32>,
     /// Of each column, by the position that the column had when the segment was written; names stand beside.
     pub columns: Vec<ColumnStats>,
+    /// Rows that a later row of the same key has taken the place of. All else that is said here is said of all rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeleteVector>,
+}
+
+impl Segment {
+    /// Rows that count.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.rows.saturating_sub(self.deleted.as_ref().map_or(0, DeleteVector::len))
+    }
 }
 
 /// How a segment's bytes are to be read.
@@ -99,9 +114,10 @@ impl Manifest {
         self.rowsets.iter().flat_map(|r| r.segments.iter().map(move |s| (r, s)))
     }
 
+    /// Rows that count.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.segments().map(|(_, s)| s.rows).sum()
+        self.segments().map(|(_, s)| s.live_rows()).sum()
     }
 
     /// Bytes of all segments.
@@ -118,7 +134,11 @@ impl Manifest {
             reason = "its types have string keys and finite numbers: JSON cannot fail"
         )]
         let json = serde_json::to_vec(self).expect("a manifest is JSON");
-        seal(Format::Manifest, MANIFEST_VERSION, &json)
+        let version = match self.segments().any(|(_, s)| s.deleted.is_some()) {
+            true => MANIFEST_VERSION,
+            false => WITHOUT_DELETES_VERSION,
+        };
+        seal(Format::Manifest, version, &json)
     }
 
     /// Reads the manifest file of `partition`.
@@ -134,6 +154,10 @@ impl Manifest {
                 "the manifest belongs to partition {}, not {partition}",
                 manifest.partition
             )));
+        }
+        let outside = |s: &Segment| s.deleted.as_ref().and_then(DeleteVector::last).is_some_and(|row| u64::from(row) >= s.rows);
+        if let Some((_, segment)) = manifest.segments().find(|(_, s)| outside(s)) {
+            return Err(Error::corrupt(format!("it deletes rows that segment {} does not have", segment.file)));
         }
         Ok(manifest)
     }

@@ -244,6 +244,7 @@ mod tests {
             bytes: bytes as u64,
             block_checksums: block_checksums(&content),
             columns: Vec::new(),
+            deleted: None,
         };
         (store, content, segment)
     }

@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use cairn_catalog::{Catalog, Partition};
 use cairn_types::Result;
 
+use crate::compact::live;
 use crate::context::StorageContext;
 use crate::manifest::Segment;
 use crate::merge::MERGED_ROWS;
@@ -39,7 +40,7 @@ pub async fn scan_partition(
         let named =
             |e: cairn_types::Error| e.context(format!("segment file {}", place.describe(&segment.file)));
         let decoded = format_of(segment.kind).decode(bytes, projection, MERGED_ROWS).map_err(named)?;
-        let batches = decoded.collect::<Result<Vec<_>>>().map_err(named)?;
+        let batches = live(decoded, segment.deleted.clone()).collect::<Result<Vec<_>>>().map_err(named)?;
         scanned.push(SegmentRows { bucket: rowset.bucket, segment: segment.clone(), batches });
     }
     Ok(scanned)

@@ -20,6 +20,8 @@ pub struct SegmentShape {
     pub sort_key: Vec<usize>,
     /// Positions of the columns that get bloom filters.
     pub bloom_columns: Vec<usize>,
+    /// The sort key is a key: of rows that are equal there only the last counts.
+    pub keyed: bool,
 }
 
 impl SegmentShape {
@@ -33,7 +35,7 @@ impl SegmentShape {
             }
             Distribution::Random { .. } => Vec::new(),
         };
-        Self { schema: arrow_schema(&table.schema), sort_key: table.sort_key.clone(), bloom_columns }
+        Self { schema: arrow_schema(&table.schema), sort_key: table.sort_key.clone(), bloom_columns, keyed: table.model.is_keyed() }
     }
 }
 
@@ -86,6 +88,7 @@ impl EncodedSegment {
             bytes: self.bytes.len() as u64,
             block_checksums: block_checksums(&self.bytes),
             columns: self.columns.clone(),
+            deleted: None,
         }
     }
 }

@@ -48,6 +48,17 @@ impl SortKeys {
         Ok(Self { rows: batches.iter().map(convert).collect::<Result<_>>()? })
     }
 
+    /// Leaves of rows with equal keys the last one. `refs` is sorted.
+    pub fn keep_last(&self, refs: &mut Vec<RowRef>) {
+        refs.dedup_by(|next, kept| {
+            let same = self.key(*next) == self.key(*kept);
+            if same {
+                *kept = *next;
+            }
+            same
+        });
+    }
+
     fn key(&self, (batch, row): RowRef) -> &[u8] {
         self.rows.get(batch as usize).map_or(&[], |rows| rows.row(row as usize).data())
     }

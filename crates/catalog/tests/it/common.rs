@@ -249,6 +249,7 @@ pub fn spec(db: DbId, name: &str, partitioning: Partitioning) -> TableSpec {
     };
     TableSpec {
         db,
+        model: Default::default(),
         name: name.into(),
         schema: Schema { columns: vec![column("k", SqlType::Int), column("d", SqlType::Date)] },
         sort_key: vec![0],

@@ -1,6 +1,6 @@
 //! `CREATE TABLE` to a table specification.
 
-use cairn_catalog::{Bounds, Distribution, PartitionSpec, Partitioning, TableSpec};
+use cairn_catalog::{Bounds, Distribution, PartitionSpec, Partitioning, TableModel, TableSpec};
 use cairn_sql::ast::{self, ColumnDef, DefaultValue, DistributionKind, KeyModel, TableClauses};
 use cairn_types::{Column, ColumnDefault, DbId, Error, Literal, Result, Schema, SqlType, limits};
 
@@ -38,12 +38,13 @@ pub fn specification(
     clauses: &TableClauses,
 ) -> Result<TableSpec> {
     check_clauses(clauses)?;
-    let schema = schema(columns, clauses)?;
+    let model = model(clauses)?;
+    let schema = schema(columns, clauses, model)?;
     let partitioning = match &clauses.partition_by {
         Some(clause) => partition::partitioning(clause, &schema)?,
         None => Partitioning::None,
     };
-    let distribution = distribution(clauses, &schema)?;
+    let distribution = distribution(clauses, &schema, model)?;
     let sort_key = match clauses.order_by.is_empty() {
         true => (0..schema.columns.iter().filter(|c| c.key).count()).collect(),
         false => positions(&clauses.order_by, &schema, "ORDER BY")?,
@@ -56,6 +57,7 @@ pub fn specification(
     Ok(TableSpec {
         db,
         name: name.to_owned(),
+        model,
         schema,
         sort_key,
         partitioning,
@@ -67,15 +69,20 @@ pub fn specification(
     })
 }
 
+fn model(clauses: &TableClauses) -> Result<TableModel> {
+    match clauses.key.as_ref().map(|key| key.model) {
+        None | Some(KeyModel::Duplicate) => Ok(TableModel::Duplicate),
+        Some(KeyModel::Unique) => Ok(TableModel::Unique),
+        Some(KeyModel::Primary) => Ok(TableModel::Primary),
+        Some(KeyModel::Aggregate) => {
+            Err(Error::unsupported("AGGREGATE KEY tables are not supported yet: use DUPLICATE KEY"))
+        }
+    }
+}
+
 fn check_clauses(clauses: &TableClauses) -> Result<()> {
     if let Some(engine) = clauses.engine.as_deref().filter(|e| !e.eq_ignore_ascii_case("olap")) {
         return Err(Error::unsupported(format!("ENGINE = {engine} is not supported: use OLAP")));
-    }
-    if let Some(key) = clauses.key.as_ref().filter(|k| k.model != KeyModel::Duplicate) {
-        let model = format!("{:?}", key.model).to_uppercase();
-        return Err(Error::unsupported(format!(
-            "{model} KEY tables are not supported yet: use DUPLICATE KEY"
-        )));
     }
     if !clauses.rollups.is_empty() {
         return Err(Error::unsupported("ROLLUP is not supported"));
@@ -89,7 +96,7 @@ fn check_clauses(clauses: &TableClauses) -> Result<()> {
     Ok(())
 }
 
-fn schema(definitions: &[ColumnDef], clauses: &TableClauses) -> Result<Schema> {
+fn schema(definitions: &[ColumnDef], clauses: &TableClauses, model: TableModel) -> Result<Schema> {
     if definitions.is_empty() {
         return Err(Error::analysis("A table must have at least one column"));
     }
@@ -115,7 +122,7 @@ fn schema(definitions: &[ColumnDef], clauses: &TableClauses) -> Result<Schema> {
             ));
         }
     }
-    for column in columns.iter_mut().take(key_count) {
+    for (column, definition) in columns.iter_mut().zip(definitions).take(key_count) {
         if column.ty.is_float() {
             return Err(Error::analysis(format!(
                 "Invalid data type of key column '{}': '{}'",
@@ -123,6 +130,8 @@ fn schema(definitions: &[ColumnDef], clauses: &TableClauses) -> Result<Schema> {
             )));
         }
         column.key = true;
+        // Where nothing is said, a column of a primary key is NOT NULL.
+        column.nullable &= model != TableModel::Primary || definition.nullable == Some(true);
     }
     Ok(Schema { columns })
 }
@@ -169,9 +178,13 @@ fn column(definition: &ColumnDef) -> Result<Column> {
     Ok(Column { name: name.clone(), ty: definition.ty, nullable, key: definition.key, default, comment })
 }
 
-fn distribution(clauses: &TableClauses, schema: &Schema) -> Result<Distribution> {
+fn distribution(clauses: &TableClauses, schema: &Schema, model: TableModel) -> Result<Distribution> {
     let Some(ast::Distribution { kind, buckets }) = &clauses.distribution else {
-        return Ok(Distribution::Random { buckets: BUCKETS_DEFAULT });
+        let key = schema.columns.iter().take_while(|column| column.key).count();
+        return Ok(match model.is_keyed() {
+            true => Distribution::Hash { columns: (0..key).collect(), buckets: BUCKETS_DEFAULT },
+            false => Distribution::Random { buckets: BUCKETS_DEFAULT },
+        });
     };
     let buckets = buckets.unwrap_or(BUCKETS_DEFAULT);
     match kind {

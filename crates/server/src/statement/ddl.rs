@@ -189,6 +189,7 @@ pub async fn create_table_like(session: &Session, statement: &CreateTableLike) -
     let spec = TableSpec {
         db,
         name: name.to_owned(),
+        model: olap.model,
         schema: olap.schema.clone(),
         sort_key: olap.sort_key.clone(),
         partitioning: olap.partitioning.clone(),

@@ -1,7 +1,7 @@
 //! `DESC t`, `DESC FILES(…)`, `DESC STORAGE VOLUME v`, and what clients ask for by COM_FIELD_LIST.
 
 use arrow::datatypes::SchemaRef;
-use cairn_catalog::{Catalog, Volume};
+use cairn_catalog::{Catalog, TableModel, Volume};
 use cairn_exec::files::{self, FilesLocation};
 use cairn_exec::sql_type;
 use cairn_ingest::{DISPLAY_NAME, arrow_schema};
@@ -12,7 +12,7 @@ use cairn_types::{Column, Error, Result, Schema, SqlType, limits};
 use crate::answer::{self, Answer};
 use crate::rows::{Rows, boolean_text, like, text};
 use crate::session::Session;
-use crate::system::{self, columns::default_text};
+use crate::system::{self, columns::default_text, objects::keys_type};
 use crate::{analyze, statement};
 
 /// `DESC …`.
@@ -38,6 +38,7 @@ pub async fn describe(session: &Session, describe: &Describe) -> Result<Answer> 
 pub struct Described {
     pub database: String,
     pub table: String,
+    pub model: TableModel,
     pub schema: Schema,
 }
 
@@ -52,10 +53,12 @@ impl Described {
             let unknown = || Error::unknown_table(&format!("{database}.{table}"));
             let found = system::find(database, table).ok_or_else(unknown)?;
             let (database, table) = (system::INFORMATION_SCHEMA.to_owned(), found.name.to_owned());
-            return Ok(Self { database, table, schema: found.schema() });
+            return Ok(Self { database, table, model: TableModel::Duplicate, schema: found.schema() });
         }
         let (db, found) = cairn_exec::resolve::find(catalog, database, table)?;
-        Ok(Self { database: db.name.clone(), table: found.name.clone(), schema: found.schema().clone() })
+        let model = found.olap().map(|olap| olap.model).unwrap_or_default();
+        let (database, table) = (db.name.clone(), found.name.clone());
+        Ok(Self { database, table, model, schema: found.schema().clone() })
     }
 }
 
@@ -88,7 +91,7 @@ fn indexes(found: &Described) -> Rows {
     let mut rows =
         Rows::text(&["IndexName", "IndexKeysType", "Field", "Type", "Null", "Key", "Default", "Extra"]);
     for (at, column) in found.schema.columns.iter().enumerate() {
-        let (index, keys) = if at == 0 { (found.table.as_str(), "DUP_KEYS") } else { ("", "") };
+        let (index, keys) = if at == 0 { (found.table.as_str(), keys_type(found.model)) } else { ("", "") };
         rows.push([text(index), text(keys)].into_iter().chain(facts(column)));
     }
     rows
@@ -146,7 +149,7 @@ fn is_enabled(volume: &Volume) -> bool {
 /// # Errors
 /// As [`Described::find`].
 pub fn field_list(catalog: &Catalog, database: &str, table: &str, wildcard: &str) -> Result<Vec<ColumnDef>> {
-    let Described { database, table, mut schema } =
+    let Described { database, table, model: _, mut schema } =
         Described::find(catalog, &TableName::bare(table), database)?;
     schema.columns.retain(|column| wildcard.is_empty() || like(wildcard, &column.name));
     let names: Vec<String> = schema.columns.iter().map(|column| column.name.clone()).collect();

@@ -60,7 +60,7 @@ fn create_olap(catalog: &Catalog, table: &Table, olap: &OlapTable) -> String {
     let mut sql = format!("CREATE TABLE {} (\n{}\n) ENGINE=OLAP ", quoted(&table.name), columns.join(",\n"));
     let key = key_columns(&olap.schema);
     if !key.is_empty() {
-        push(&mut sql, &format!("DUPLICATE KEY({})", names(&olap.schema, &key)));
+        push(&mut sql, &format!("{}({})", olap.model.name(), names(&olap.schema, &key)));
     }
     if !table.comment.is_empty() {
         push(&mut sql, &format!("COMMENT {}", string(&table.comment)));
@@ -370,6 +370,7 @@ mod tests {
         TableSpec {
             db,
             name: table.name.clone(),
+            model: olap.model,
             schema: olap.schema.clone(),
             sort_key: olap.sort_key.clone(),
             partitioning: olap.partitioning.clone(),

@@ -1,5 +1,6 @@
 //! `columns`: the columns of all tables and views, those of the system too.
 
+use cairn_catalog::TableModel;
 use cairn_types::{Column, ColumnDefault, Literal, SqlType};
 
 use super::objects::visible_tables;
@@ -49,20 +50,29 @@ pub(crate) fn default_text(column: &Column) -> Literal {
     }
 }
 
+fn key_word(model: TableModel) -> &'static str {
+    match model {
+        TableModel::Duplicate => "DUP",
+        TableModel::Unique => "UNI",
+        TableModel::Primary => "PRI",
+    }
+}
+
 fn columns(scope: &Scope<'_>, rows: &mut Rows) {
     for table in super::tables() {
         for (at, column) in table.schema().columns.iter().enumerate() {
-            rows.push(row(INFORMATION_SCHEMA, table.name, at, column));
+            rows.push(row(INFORMATION_SCHEMA, table.name, TableModel::Duplicate, at, column));
         }
     }
     for (db, table) in visible_tables(scope.catalog) {
+        let model = table.olap().map(|olap| olap.model).unwrap_or_default();
         for (at, column) in table.schema().columns.iter().enumerate() {
-            rows.push(row(&db.name, &table.name, at, column));
+            rows.push(row(&db.name, &table.name, model, at, column));
         }
     }
 }
 
-fn row(database: &str, table: &str, at: usize, column: &Column) -> [Literal; 24] {
+fn row(database: &str, table: &str, model: TableModel, at: usize, column: &Column) -> [Literal; 24] {
     let ty = column.ty;
     let or_null = |value: Option<u32>| value.map_or(Literal::Null, int);
     let of_text = |value: &str| if ty.is_string() { text(value) } else { Literal::Null };
@@ -85,7 +95,7 @@ fn row(database: &str, table: &str, at: usize, column: &Column) -> [Literal; 24]
         of_text(COLLATION),
         text(ty.to_string()),
         // The model of the table whose key it belongs to.
-        text(if column.key { "DUP" } else { "" }),
+        text(if column.key { key_word(model) } else { "" }),
         text(""),
         text(""),
         text(&column.comment),

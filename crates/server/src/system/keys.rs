@@ -1,7 +1,7 @@
 //! Indexes and constraints: `statistics`, `table_constraints`, `key_column_usage`, `referential_constraints`.
 //!
-//! They have no rows: the key of a DUPLICATE KEY table orders rows, it does not make them unique, and there are no
-//! foreign keys. A tool that found a primary key here would load by it and be wrong.
+//! They have no rows, as in StarRocks: there are no indexes or foreign keys to tell of, and which key a table has stands in
+//! `columns` and `tables_config`.
 
 use super::{LONG, SystemTable, TEXT, empty};
 

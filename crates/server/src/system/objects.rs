@@ -1,6 +1,6 @@
 //! Databases, tables and views: `schemata`, `tables`, `views`, `tables_config`.
 
-use cairn_catalog::{Catalog, Database, Distribution, OlapTable, Table, TableKind};
+use cairn_catalog::{Catalog, Database, Distribution, OlapTable, Table, TableKind, TableModel};
 use cairn_types::{Literal, Schema};
 
 use super::{
@@ -213,6 +213,16 @@ fn views(scope: &Scope<'_>, rows: &mut Rows) {
     }
 }
 
+/// The table model as StarRocks' tools know it.
+#[must_use]
+pub fn keys_type(model: TableModel) -> &'static str {
+    match model {
+        TableModel::Duplicate => "DUP_KEYS",
+        TableModel::Unique => "UNIQUE_KEYS",
+        TableModel::Primary => "PRIMARY_KEYS",
+    }
+}
+
 fn tables_config(scope: &Scope<'_>, rows: &mut Rows) {
     for (db, table) in visible_tables(scope.catalog) {
         let Some(olap) = table.olap() else { continue };
@@ -226,9 +236,9 @@ fn tables_config(scope: &Scope<'_>, rows: &mut Rows) {
             text(&db.name),
             text(&table.name),
             text("OLAP"),
-            text("DUP_KEYS"),
+            text(keys_type(olap.model)),
             // Of primary and unique key tables only: rows of a DUPLICATE KEY table are not unique.
-            text(""),
+            text(if olap.model.is_keyed() { quoted_columns(&olap.schema, &olap.sort_key) } else { String::new() }),
             text(quoted_columns(&olap.schema, olap.partitioning.columns())),
             text(quoted_columns(&olap.schema, columns)),
             text(kind),

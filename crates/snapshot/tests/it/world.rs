@@ -204,6 +204,7 @@ impl World {
         };
         let spec = TableSpec {
             db: self.db(),
+            model: Default::default(),
             name: name.into(),
             schema: Schema { columns: vec![column] },
             sort_key: vec![0],
@@ -253,6 +254,7 @@ impl World {
             bytes: bytes.len() as u64,
             block_checksums: block_checksums(&bytes),
             columns: Vec::new(),
+            deleted: None,
         };
         manifest.rowsets.push(Rowset {
             write: write.clone(),

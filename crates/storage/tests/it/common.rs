@@ -34,6 +34,7 @@ pub fn spec(db: DbId, schema: Schema, partitioning: Partitioning, distribution: 
     let whole = PartitionSpec { name: "t".into(), bounds: Bounds::All, buckets: None };
     TableSpec {
         db,
+        model: Default::default(),
         name: "t".into(),
         schema,
         sort_key: vec![0],

@@ -29,6 +29,7 @@ fn manifest_v1() -> Manifest {
             stats("s", Some(Literal::Str(String::new())), Some(Literal::Str("ü\"\\".into())), false),
             stats("none", None, None, false),
         ],
+        deleted: None,
     };
     Manifest {
         partition: PartitionId(10_007),
@@ -36,7 +37,7 @@ fn manifest_v1() -> Manifest {
     }
 }
 
-fn manifest() -> Manifest {
+fn manifest_v2() -> Manifest {
     let mut manifest = manifest_v1();
     let known = |first, last| Rowset {
         versions: Some(RowVersions { first, last }),
@@ -47,15 +48,26 @@ fn manifest() -> Manifest {
     manifest
 }
 
+/// With rows that do not count.
+fn manifest() -> Manifest {
+    let mut manifest = manifest_v2();
+    let dead = [0, 1, 2, 3, 70_000, u32::MAX];
+    manifest.rowsets[0].segments[0].deleted = Some(dead.into_iter().chain(100_000..200_000).collect());
+    manifest
+}
+
 #[test]
 fn manifests_stay_readable() {
     let v1 = include_bytes!("../golden/manifest-v1.bin");
     assert_eq!(Manifest::decode(v1, PartitionId(10_007)).unwrap(), manifest_v1());
     let v2 = include_bytes!("../golden/manifest-v2.bin");
-    assert_eq!(Manifest::decode(v2, PartitionId(10_007)).unwrap(), manifest());
+    assert_eq!(Manifest::decode(v2, PartitionId(10_007)).unwrap(), manifest_v2());
+    assert_eq!(manifest_v2().encode(), v2, "without delete vectors the version before is written");
+    let v3 = include_bytes!("../golden/manifest-v3.bin");
+    assert_eq!(Manifest::decode(v3, PartitionId(10_007)).unwrap(), manifest());
     assert_eq!(
         manifest().encode(),
-        v2,
+        v3,
         "the format of manifests changed: it needs a new version and golden file"
     );
 }
@@ -63,6 +75,6 @@ fn manifests_stay_readable() {
 #[test]
 #[ignore = "writes the golden file of a new format version"]
 fn write_golden_manifest() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/manifest-v2.bin");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/manifest-v3.bin");
     std::fs::write(file, manifest().encode()).unwrap();
 }

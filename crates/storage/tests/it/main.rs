@@ -6,6 +6,7 @@ mod common;
 mod compaction;
 mod damage;
 mod golden;
+mod keyed;
 mod loads;
 mod refresh;
 mod segments;

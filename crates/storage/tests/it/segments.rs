@@ -71,7 +71,7 @@ fn extremes() -> Vec<Row> {
 }
 
 fn shape(schema: &Schema) -> SegmentShape {
-    SegmentShape { schema: arrow_schema(schema), sort_key: vec![0], bloom_columns: vec![3] }
+    SegmentShape { schema: arrow_schema(schema), sort_key: vec![0], bloom_columns: vec![3], keyed: false }
 }
 
 #[test]

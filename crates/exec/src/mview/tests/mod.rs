@@ -166,6 +166,7 @@ impl World {
         };
         let spec = TableSpec {
             db: self.db,
+            model: Default::default(),
             name: name.to_owned(),
             schema: schema(columns),
             sort_key: vec![0],

@@ -56,6 +56,7 @@ impl Store {
         };
         let spec = TableSpec {
             db: self.cluster.db,
+            model: Default::default(),
             name: name.into(),
             schema: schema(columns),
             sort_key: vec![0],
@@ -135,6 +136,7 @@ fn value(column: &str, dice: &mut Dice) -> String {
 /// An MV with this analysis, without rows and not in the catalog.
 pub(crate) fn mview(analysis: &Analysis) -> Table {
     let table = cairn_catalog::OlapTable {
+        model: Default::default(),
         schema: analysis.schema.clone(),
         sort_key: vec![],
         partitioning: analysis.partitioning.clone(),

@@ -47,6 +47,7 @@ impl Store {
         table.name = name.to_owned();
         let spec = TableSpec {
             db: self.cluster.db,
+            model: Default::default(),
             name: name.into(),
             schema: analysis.schema.clone(),
             sort_key: vec![0],

@@ -83,7 +83,7 @@ fn fill(partition: &Partition, manifest: &Manifest, rows: &mut Rows) {
     for (rowset, segment) in manifest.segments() {
         let (bytes, row_count) = contents.entry(rowset.bucket).or_default();
         *bytes += segment.bytes;
-        *row_count += segment.rows;
+        *row_count += segment.live_rows();
     }
     for (bucket, (bytes, row_count)) in contents {
         rows.push([

@@ -1,0 +1,115 @@
+//! Delete vectors: which rows of a segment do not count any more.
+
+use std::fmt;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use roaring::RoaringBitmap;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Positions of rows in their segment, from 0. In a manifest: Roaring's portable form, as base64.
+#[derive(Clone, PartialEq, Default)]
+pub struct DeleteVector(RoaringBitmap);
+
+impl DeleteVector {
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn contains(&self, row: u32) -> bool {
+        self.0.contains(row)
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.0 |= &other.0;
+    }
+
+    pub(crate) fn insert(&mut self, row: u32) {
+        self.0.insert(row);
+    }
+
+    /// The last deleted row.
+    pub(crate) fn last(&self) -> Option<u32> {
+        self.0.max()
+    }
+
+    /// The rows of `range` that count, as runs, in order.
+    pub fn live_runs(&self, range: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+        let mut next = range.start;
+        let dead = self.0.range(range.clone()).collect::<Vec<_>>().into_iter().chain(std::iter::once(range.end));
+        dead.filter_map(move |row| {
+            let run = next..row;
+            next = row.saturating_add(1);
+            (!run.is_empty()).then_some(run)
+        })
+    }
+}
+
+impl FromIterator<u32> for DeleteVector {
+    fn from_iter<T: IntoIterator<Item = u32>>(rows: T) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for DeleteVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter()).finish()
+    }
+}
+
+impl Serialize for DeleteVector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(self.0.serialized_size());
+        self.0.serialize_into(&mut bytes).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for DeleteVector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        RoaringBitmap::deserialize_from(bytes.as_slice()).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(dead: &[u32], range: Range<u32>, expected: &[Range<u32>]) {
+        let vector: DeleteVector = dead.iter().copied().collect();
+        assert_eq!(vector.live_runs(range.clone()).collect::<Vec<_>>(), expected, "{dead:?} in {range:?}");
+    }
+
+    #[test]
+    fn what_is_not_deleted_comes_in_runs() {
+        check(&[], 0..0, &[]);
+        check(&[], 0..3, &[0..3]);
+        check(&[0, 1, 2], 0..3, &[]);
+        check(&[0], 0..3, &[1..3]);
+        check(&[2], 0..3, &[0..2]);
+        check(&[1, 4, 5], 0..8, &[0..1, 2..4, 6..8]);
+        check(&[1, 4, 5], 4..7, &[6..7]);
+        check(&[9], 4..7, &[4..7]);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for text in ["\"*\"", "\"AAAA\"", "\"\"", "7"] {
+            assert!(serde_json::from_str::<DeleteVector>(text).is_err(), "{text}");
+        }
+        let vector: DeleteVector = (0..100_000).step_by(3).collect();
+        let text = serde_json::to_string(&vector).unwrap();
+        assert_eq!(serde_json::from_str::<DeleteVector>(&text).unwrap(), vector);
+    }
+}
