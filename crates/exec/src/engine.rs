@@ -20,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use sqlparser::ast::{Query, Statement};
 
 use crate::error::from_datafusion;
+use crate::lenient::lenient_casts;
 use crate::limit::QueryPool;
 use crate::mview::memo::Memo;
 use crate::mview::{BoundLog, IncrementalShape, MviewOptions, Restrictions, rewrite};
@@ -269,7 +270,8 @@ impl Engine {
 pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {
     let statement = Statement::Query(Box::new(query));
     let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
-    state.statement_to_plan(statement).await.map_err(from_datafusion)
+    let plan = state.statement_to_plan(statement).await;
+    plan.and_then(lenient_casts).map_err(from_datafusion)
 }
 
 fn display_name(field: &arrow::datatypes::Field) -> String {

@@ -22,6 +22,7 @@ mod explain;
 mod factor;
 pub mod files;
 mod functions;
+mod lenient;
 mod limit;
 mod literal;
 pub mod mview;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use cairn_ingest::arrow_type;
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::expr_fn::nullif;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit};
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast::BinaryOperator;
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
@@ -17,7 +18,7 @@ pub(crate) struct Arithmetic;
 
 impl ExprPlanner for Arithmetic {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let expr = with_numbers(expr, schema)?;
+        let expr = with_times(with_numbers(expr, schema)?, schema)?;
         let op = match expr.op {
             BinaryOperator::Plus => Operator::Plus,
             BinaryOperator::Minus => Operator::Minus,
@@ -67,6 +68,25 @@ fn with_numbers(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryE
         _ => {}
     }
     Ok(expr)
+}
+
+/// A DATE to which hours, minutes or seconds are added is a DATETIME.
+fn with_times(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    if !matches!(expr.op, BinaryOperator::Plus | BinaryOperator::Minus) {
+        return Ok(expr);
+    }
+    let datetime = || DataType::Timestamp(TimeUnit::Microsecond, None);
+    if is_part_of_day(&expr.right) && expr.left.get_type(schema)? == DataType::Date32 {
+        expr.left = cast(expr.left, datetime());
+    } else if is_part_of_day(&expr.left) && expr.right.get_type(schema)? == DataType::Date32 {
+        expr.right = cast(expr.right, datetime());
+    }
+    Ok(expr)
+}
+
+/// Whether `expr` is an interval with a part that is shorter than a day.
+fn is_part_of_day(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) if interval.nanoseconds != 0)
 }
 
 fn is_nonzero_literal(expr: &Expr) -> bool {

@@ -270,7 +270,7 @@ async fn a_value_that_cannot_be_computed_stops_its_month_only() {
     run(
         &mut conn,
         "CREATE MATERIALIZED VIEW numbers PARTITION BY date_trunc('month', day) REFRESH DEFERRED MANUAL \
-         AS SELECT day, CAST(note AS BIGINT) AS number FROM sales",
+         AS SELECT day, arrow_cast(note, 'Int64') AS number FROM sales",
     )
     .await;
     run(&mut conn, "INSERT INTO sales VALUES ('2024-03-09', 7, 7, 'seven')").await;

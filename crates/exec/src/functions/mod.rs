@@ -1,6 +1,7 @@
-//! Functions that DataFusion does not have.
+//! Functions that DataFusion does not have, or with other types.
 
 mod date_format;
+mod date_trunc;
 mod sleep;
 
 use std::sync::Arc;
@@ -15,5 +16,6 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     let asynchronous = AsyncScalarUDF::new(Arc::new(sleep::Sleep::new()));
     state.register_udf(Arc::new(asynchronous.into_scalar_udf()))?;
     state.register_udf(Arc::new(ScalarUDF::from(date_format::DateFormat::new())))?;
+    state.register_udf(Arc::new(ScalarUDF::from(date_trunc::DateTrunc::new())))?;
     Ok(())
 }

@@ -1,0 +1,86 @@
+//! `CAST` of a value that the type cannot hold gives NULL, as in StarRocks: a row that does not fit never ends a query.
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TryCast};
+
+/// `plan`, as SQL has it, with casts that can fail giving NULL instead. Casts that cannot fail stay: more is known of them.
+///
+/// # Errors
+/// Only when the plan was not valid.
+pub(crate) fn lenient_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let lenient = plan.transform_up_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        let node = node.map_expressions(|e| e.transform_up(|e| Ok(lenient(e, &schema))))?;
+        // A cast to NULL makes what is above nullable, too.
+        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+    })?;
+    Ok(lenient.data)
+}
+
+fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match expr {
+        Expr::Cast(cast) => match cast.expr.get_type(schema) {
+            Ok(from) if can_fail(&from, cast.field.data_type()) => {
+                Transformed::yes(Expr::TryCast(TryCast { expr: cast.expr, field: cast.field }))
+            }
+            _ => Transformed::no(Expr::Cast(cast)),
+        },
+        other => Transformed::no(other),
+    }
+}
+
+/// Whether there are values of `from` that `to` has none for.
+fn can_fail(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, Null, Timestamp};
+    let wider = |from: &DataType, to: &DataType| {
+        let order = [Int8, Int16, Int32, Int64];
+        let rank = |ty: &DataType| order.iter().position(|one| one == ty);
+        matches!((rank(from), rank(to)), (Some(from), Some(to)) if from <= to)
+    };
+    match (from, to) {
+        (from, to) if from == to || wider(from, to) => false,
+        (Null, _) | (_, Boolean) if !from.is_string() => false,
+        (_, to) if to.is_string() => false,
+        (Boolean, to) if to.is_numeric() => false,
+        (from, Float32 | Float64) if from.is_numeric() => false,
+        (Date32 | Timestamp(..), Date32 | Timestamp(..)) => false,
+        // 19 digits before the point hold any BIGINT.
+        (from, Decimal128(precision, scale)) if from.is_integer() => i16::from(*precision) - i16::from(*scale) < 19,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::TimeUnit;
+
+    #[test]
+    fn casts_that_can_fail_are_told_apart() {
+        use DataType::{Boolean, Date32, Decimal128, Float64, Int8, Int32, Int64, Null, Utf8View};
+        let datetime = DataType::Timestamp(TimeUnit::Microsecond, None);
+        for (from, to, expected) in [
+            (Utf8View, Int32, true),
+            (Utf8View, Date32, true),
+            (Utf8View, Boolean, true),
+            (Utf8View, Utf8View, false),
+            (Int32, Utf8View, false),
+            (Int64, Int32, true),
+            (Int8, Int64, false),
+            (Float64, Int64, true),
+            (Int64, Float64, false),
+            (Int64, Decimal128(20, 2), true),
+            (Int64, Decimal128(38, 2), false),
+            (Decimal128(38, 2), Decimal128(10, 2), true),
+            (Date32, datetime.clone(), false),
+            (datetime, Date32, false),
+            (Boolean, Int8, false),
+            (Null, Int8, false),
+        ] {
+            assert_eq!(can_fail(&from, &to), expected, "{from} to {to}");
+        }
+    }
+}
