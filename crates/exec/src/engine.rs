@@ -28,7 +28,7 @@ use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
-use crate::{constant, count_distinct, files, functions, semantics};
+use crate::{constant, count_distinct, files, functions, partition_clause, semantics};
 
 /// Limits of the process that runs queries.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ impl Engine {
         let context = Arc::clone(&names.context);
         let header = Header::of(query);
         let mut query = query.clone();
-        names::normalize(&mut query, context.facts.as_ref())?;
+        normalize(&context, &context.database, &mut query)?;
         files::register(&context, &mut query).await?;
         let state = self.state(&context, names, &context.database);
         let plan = plan_query(&state, query).await?;
@@ -209,7 +209,7 @@ impl Engine {
         default_db: &str,
     ) -> Result<(LogicalPlan, SessionState)> {
         let mut query = cairn_sql::parse_query(query)?;
-        names::normalize(&mut query, context.facts.as_ref())?;
+        normalize(context, default_db, &mut query)?;
         let state = self.state(context, Names::of(context), default_db);
         let plan = plan_query(&state, query).await?;
         Ok((plan, state))
@@ -219,7 +219,7 @@ impl Engine {
     pub(crate) async fn plan_view(&self, names: Names, view: &View) -> Result<LogicalPlan> {
         let mut query = cairn_sql::parse_query(&view.query)?;
         let context = Arc::clone(&names.context);
-        names::normalize(&mut query, context.facts.as_ref())?;
+        normalize(&context, &view.default_db, &mut query)?;
         let state = self.state(&context, names, &view.default_db);
         let plan = plan_query(&state, query).await?;
         // The view's columns have the names they got when it was made, whatever its tables call them now.
@@ -265,6 +265,12 @@ impl Engine {
         runtime.memory_pool = Arc::new(QueryPool::new(Arc::clone(&self.memory), context.memory_bytes_max));
         Arc::new(runtime)
     }
+}
+
+/// Brings `query` into a form that means in DataFusion what it means here.
+fn normalize(context: &QueryContext, database: &str, query: &mut Query) -> Result<()> {
+    names::normalize(query, context.facts.as_ref())?;
+    partition_clause::register(context, database, query)
 }
 
 pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 };
 
 /// Words that the parser takes for the name of an alias.
-const CLAUSES: &[&str] = &["partitions", "tablet", "tablets", "replica"];
+const CLAUSES: &[&str] = &["tablet", "tablets", "replica"];
 
 /// Refuses what would be passed over.
 ///
@@ -17,11 +17,9 @@ pub(crate) fn check(factor: &TableFactor) -> Result<()> {
     let unsupported = |clause: &str, instead: &str| {
         Err(Error::unsupported(format!("{clause} of a table in FROM is not supported yet: {instead}")))
     };
-    let (partitions, sample, hints, alias) = match factor {
-        TableFactor::Table { partitions, sample, index_hints, alias, .. } => {
-            (partitions.as_slice(), sample, index_hints.as_slice(), alias)
-        }
-        TableFactor::Derived { sample, alias, .. } => (&[][..], sample, &[][..], alias),
+    let (sample, hints, alias) = match factor {
+        TableFactor::Table { sample, index_hints, alias, .. } => (sample, index_hints.as_slice(), alias),
+        TableFactor::Derived { sample, alias, .. } => (sample, &[][..], alias),
         _ => return Ok(()),
     };
     let clause = |alias: &TableAlias| {
@@ -32,9 +30,6 @@ pub(crate) fn check(factor: &TableFactor) -> Result<()> {
         Some(alias) => {
             let clause = alias.name.value.to_uppercase();
             unsupported(&clause, "put a condition on its columns into WHERE")
-        }
-        None if !partitions.is_empty() => {
-            unsupported("PARTITION", "put a condition on the partition columns into WHERE")
         }
         None if sample.is_some() => unsupported("TABLESAMPLE", "use LIMIT"),
         None if !hints.is_empty() => {

@@ -27,6 +27,7 @@ mod limit;
 mod literal;
 pub mod mview;
 pub mod names;
+mod partition_clause;
 mod prepared;
 mod prune;
 pub mod resolve;

@@ -25,6 +25,7 @@ mod hints;
 mod normalize;
 mod params;
 mod parse;
+mod partition_clause;
 mod render;
 mod scan;
 mod types;

@@ -46,7 +46,7 @@ const NAMES: &[&str] = &[
     "version",
 ];
 
-/// Refuses a query with a function or variable of this kind, and one that reads files.
+/// Refuses a query with a function or variable of this kind, and one that reads files or partitions by name.
 ///
 /// # Errors
 /// `Analysis`, naming it.
@@ -79,6 +79,13 @@ impl Visitor for Check<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
         let name = match factor {
+            // What a view holds is told by the versions of whole tables.
+            TableFactor::Table { partitions, .. } if !partitions.is_empty() => {
+                return ControlFlow::Break(Error::unsupported(
+                    "Materialized view query statement not supported PARTITION of a table: put a condition on the partition \
+                     columns into WHERE",
+                ));
+            }
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => name,
             _ => return ControlFlow::Continue(()),
         };

@@ -12,6 +12,7 @@ use crate::error;
 use crate::guard;
 use crate::hints;
 use crate::normalize::normalize;
+use crate::partition_clause;
 use crate::scan::RawStatement;
 
 /// Levels of the parser's recursion. The guard bounds the depth already: this must only not be lower. (The parser
@@ -41,7 +42,8 @@ impl<'a> Cursor<'a> {
     /// Before the first of a statement's tokens.
     ///
     /// # Errors
-    /// `Parse` when a hint is malformed, `Unsupported` for a hint that reads a rollup.
+    /// `Parse` when a hint or a clause is malformed, `Unsupported` for a hint that reads a rollup and for temporary
+    /// partitions.
     pub fn new(text: &'a str, raw: RawStatement, dialect: &'a StarRocksDialect) -> Result<Self> {
         let RawStatement { mut tokens, bytes } = raw;
         let hints = hints::of_tokens(&tokens)?;
@@ -55,6 +57,7 @@ impl<'a> Cursor<'a> {
         });
         dialect::drop_join_hints(&mut tokens);
         dialect::replace_operator_words(&mut tokens);
+        partition_clause::prepare(text, &mut tokens)?;
         dialect.begin(tokens.len());
         let parser =
             Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens);

@@ -55,6 +55,31 @@ fn every_form_prints_to_itself() {
 }
 
 #[test]
+fn partitions_of_a_table_are_named_in_two_ways() {
+    for (sql, same_as) in [
+        ("SELECT * FROM t PARTITIONS (p1, `p 2`) x", "SELECT * FROM t PARTITION (p1, `p 2`) x"),
+        (
+            "SELECT * FROM u JOIN c.db.t partitions ('p') ON 1 = 1",
+            "SELECT * FROM u JOIN c.db.t PARTITION ('p') ON 1 = 1",
+        ),
+        ("SELECT (SELECT 1 FROM u, t PARTITIONS (p))", "SELECT (SELECT 1 FROM u, t PARTITION (p))"),
+        ("SELECT * FROM (t PARTITIONS (p) JOIN u)", "SELECT * FROM (t PARTITION (p) JOIN u)"),
+        ("INSERT INTO u SELECT * FROM t PARTITIONS (p)", "INSERT INTO u SELECT * FROM t PARTITION (p)"),
+    ] {
+        assert_eq!(one(sql), one(same_as), "{sql}");
+    }
+    // Names are left alone.
+    for sql in [
+        "SELECT * FROM t AS partitions (a, b)",
+        "WITH partitions (a) AS (SELECT 1), temporary (b) AS (SELECT 2) SELECT a FROM partitions, temporary",
+        "SELECT partitions(a) FROM t temporary",
+    ] {
+        check_roundtrip(sql);
+        assert!(!one(sql).to_string().contains("PARTITION ("), "{sql}");
+    }
+}
+
+#[test]
 fn operators_bind_as_in_mysql() {
     for (sql, same_as) in [
         ("a DIV 2 = 3", "(a DIV 2) = 3"),

@@ -44,6 +44,10 @@ fn syntax_errors_name_their_place() {
         ),
         ("EXPLAIN ANALYZE ALTER MATERIALIZED VIEW mv ACTIVE", "expected EXPLAIN ALTER MATERIALIZED VIEW"),
         ("SELECT 1 /* open", "line 1, column 10"),
+        (
+            "SELECT * FROM t PARTITION ()",
+            "column 28, near ')'. Detail message: expected the name of a partition",
+        ),
         ("SELECT 1 WITH", "line 1, column"),
         ("WITH a AS (SELECT 1) WITH b AS (SELECT 2) SELECT 1", "two WITH clauses"),
     ] {
@@ -155,6 +159,9 @@ fn unsupported_statements_are_refused_by_name() {
         ("CREATE TABLE t (a INT UNSIGNED)", "Type INT UNSIGNED"),
         ("CREATE USER u DEFAULT ROLE r", "DEFAULT ROLE"),
         ("BEGIN WITH LABEL l", "BEGIN WITH LABEL"),
+        ("SELECT * FROM a, db.t TEMPORARY PARTITION (p)", "TEMPORARY PARTITION"),
+        ("INSERT INTO u SELECT * FROM t temporary partitions (p)", "TEMPORARY PARTITION"),
+        ("SELECT * FROM t PARTITION (p) TABLET (10001, 10002)", "TABLET of a table in FROM"),
     ] {
         let error = parse_statements(sql).err();
         let told =

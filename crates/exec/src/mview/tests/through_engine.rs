@@ -230,3 +230,60 @@ async fn many_views_cost_little() {
     println!("planning without views {without:?}, with 200 {with:?}");
     assert!(with.as_millis() < 2_000, "{with:?}");
 }
+
+/// Partitions that a query names are a part of the table: a view over the whole does not stand for them.
+#[tokio::test]
+async fn named_partitions_are_read_alone() {
+    let store = Store::new().await;
+    let specs = vec![store.mview("mv_w", "SELECT k, sum(w) s FROM u GROUP BY k", CandidateUse::All).await];
+    let views = Arc::new(Views { specs, ..Views::default() });
+    let all = store.planned("SELECT * FROM u", None, RewriteMode::Default).await;
+    all.physical().await.unwrap();
+    let total = all.scans()[0].partitions.1;
+    let check = async |from: &str, condition: &str, read: &[usize]| {
+        let sql = format!("SELECT u.k, sum(u.w) FROM {from} GROUP BY u.k");
+        let planned = store.planned(&sql, Some(Arc::clone(&views)), RewriteMode::Force).await;
+        let same = format!("SELECT u.k, sum(u.w) FROM u WHERE {condition} GROUP BY u.k");
+        assert_eq!(
+            rows(&collect(&planned, planned.plan.clone()).await),
+            rows(&store.rows(&same).await),
+            "{sql}"
+        );
+        let lines = crate::explain(&planned, Detail::Normal).await.unwrap().join("\n");
+        for count in read {
+            assert!(lines.contains(&format!("partitions={count}/{total}")), "{sql}\n{lines}");
+        }
+        assert!(!lines.contains("TABLE: mv_w"), "{sql}\n{lines}");
+    };
+    let (january, february) = ("dt < '2024-02-01'", "dt >= '2024-02-01' AND dt < '2024-03-01'");
+    check("u PARTITION (p202401)", january, &[1]).await;
+    check("u PARTITIONS (p202401, `p202401`)", january, &[1]).await;
+    check("d.u PARTITION ('p202402', p202401)", "dt < '2024-03-01'", &[2]).await;
+    check("default_catalog.d.u PARTITION (p202402)", february, &[1]).await;
+    check(
+        "(SELECT * FROM u PARTITION (p202402) AS part WHERE part.k >= 0) u",
+        &format!("{february} AND k >= 0"),
+        &[1],
+    )
+    .await;
+    check("u PARTITION (p202401, p202402) WHERE dt < '2024-02-01'", january, &[1]).await;
+    let join =
+        "u PARTITION (p202402) JOIN (SELECT count(*) n FROM u PARTITION (p202401, p202403) x) y ON y.n > 0";
+    check(join, february, &[1, 2]).await;
+
+    let refused = async |sql: &str, expected: &str| {
+        let query = cairn_sql::parse_query(sql).unwrap();
+        let error = store.engine.plan(Arc::new(store.context()), &query).await.err().unwrap();
+        assert!(error.message().contains(expected), "{sql}: {error}");
+    };
+    refused("SELECT * FROM u PARTITION (p202401, nope)", "Unknown partition 'nope' in table 'u'").await;
+    refused("SELECT * FROM nope PARTITION (p202401)", "nope").await;
+    refused("SELECT * FROM other.d.u PARTITION (p202401)", "Unknown table 'other.d.u'").await;
+    refused("WITH u AS (SELECT 1) SELECT * FROM u PARTITION (p202401)", "'u' is a query of WITH").await;
+    refused("SELECT * FROM u TABLET (a)", "TABLET of a table in FROM is not supported yet").await;
+
+    let sql = "SELECT k FROM u PARTITION (p202401)";
+    let query = cairn_sql::parse_query(sql).unwrap();
+    let analyzed = store.engine.analyze_mview(Arc::new(store.context()), &query, sql, &[], &[]).await;
+    assert!(analyzed.unwrap_err().message().contains("not supported PARTITION of a table"));
+}
