@@ -146,10 +146,9 @@ impl cairn_mysql::Session for Session {
     }
 
     fn status(&self) -> SessionStatus {
-        let catalog = self.catalog();
         SessionStatus {
-            autocommit: self.variables.number(&catalog, "autocommit") == 1,
-            in_transaction: false,
+            autocommit: self.autocommit(),
+            in_transaction: self.transaction.is_open(),
             no_backslash_escapes: false,
         }
     }

@@ -1,6 +1,7 @@
 //! One client's session: its variables, its prepared statements, and the running of statements.
 
 mod hints;
+pub mod transaction;
 pub mod variables;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::answer::Answer;
 use crate::node::{Node, VERSION};
 use crate::queries::{Activity, SessionGuard};
 use crate::statement;
+use transaction::Transaction;
 use variables::{Facts, Variables};
 
 /// A session.
@@ -29,6 +31,7 @@ pub struct Session {
     /// Empty: none is selected.
     pub database: String,
     pub variables: Variables,
+    pub transaction: Transaction,
     pub(crate) guard: SessionGuard,
     /// By the number that the client uses.
     pub(crate) prepared: HashMap<u32, Statement>,
@@ -44,6 +47,7 @@ impl Session {
             user: guard.entry.user.clone(),
             database: String::new(),
             variables: Variables::default(),
+            transaction: Transaction::default(),
             guard,
             prepared: HashMap::new(),
             named: HashMap::new(),
@@ -60,6 +64,7 @@ impl Session {
     /// Back to the state of a new login.
     pub fn reset(&mut self) {
         self.variables = Variables::default();
+        self.transaction = Transaction::default();
         self.prepared.clear();
         self.named.clear();
     }
@@ -111,6 +116,18 @@ impl Session {
             since_ms,
             ..Activity::default()
         });
+    }
+
+    /// Whether each statement is committed without being asked for.
+    #[must_use]
+    pub fn autocommit(&self) -> bool {
+        self.variables.number(&self.catalog(), "autocommit") == 1
+    }
+
+    /// Marks that a statement changed rows.
+    pub(crate) fn wrote(&mut self) {
+        let autocommit = self.autocommit();
+        self.transaction.wrote(autocommit);
     }
 
     /// What a query of this session is planned on, with `hints` on top of the session's variables.
@@ -193,7 +210,15 @@ impl Session {
             }),
         };
         match (scope, value) {
-            (VariableScope::Session, value) => self.variables.set(name, value.as_deref()),
+            (VariableScope::Session, value) => {
+                let autocommit = self.autocommit();
+                self.variables.set(name, value.as_deref())?;
+                // As in MySQL: it commits what was begun without it.
+                if !autocommit && self.autocommit() {
+                    self.transaction.commit();
+                }
+                Ok(())
+            }
             (VariableScope::Global, Some(value)) => {
                 statement::require_root(self, "OPERATE")?;
                 let (name, value) = variables::global(name, &value)?;

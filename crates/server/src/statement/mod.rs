@@ -29,7 +29,7 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::Query(s) => query::select(session, s).await,
         Statement::Explain(s) => query::explain(session, s).await,
         Statement::Describe(s) => describe::describe(session, s).await,
-        Statement::Insert(s) => insert::insert(session, s).await,
+        Statement::Insert(s) => insert::insert(session, s).await.inspect(|_| session.wrote()),
         Statement::Delete(_) => {
             Err(not_yet("DELETE", "use TRUNCATE or DROP PARTITION"))
         }
@@ -42,7 +42,7 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::CreateTableLike(s) => ddl::create_table_like(session, s).await,
         Statement::AlterTable(s) => ddl::alter_table(session, s).await,
         Statement::DropTable(s) => ddl::drop_table(session, s).await,
-        Statement::TruncateTable(s) => ddl::truncate(session, s).await,
+        Statement::TruncateTable(s) => ddl::truncate(session, s).await.inspect(|_| session.wrote()),
         // Statistics are kept with every segment: there is nothing to collect.
         Statement::AnalyzeTable(s) => ddl::analyze_table(session, s),
         Statement::CreateView(s) => ddl::create_view(session, s).await,
@@ -69,9 +69,12 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::Show(s) => show::show(session, s).await,
         Statement::Set(items) => session.set(items).await,
         Statement::Kill(s) => session.kill(s),
-        // Every statement is a transaction of its own: what clients send around single statements is harmless.
-        Statement::Begin(_) => Err(not_yet("BEGIN", "every statement is a transaction of its own")),
-        Statement::Commit | Statement::Rollback => Ok(Answer::done()),
+        Statement::Begin(access) => session.transaction.begin(*access).map(|()| Answer::done()),
+        Statement::Commit => {
+            session.transaction.commit();
+            Ok(Answer::done())
+        }
+        Statement::Rollback => session.transaction.rollback().map(|()| Answer::done()),
         Statement::Sync => session.node.journal.read_barrier().await.map(|()| Answer::done()),
         Statement::Prepare { name, text } => session.prepare_named(name, text),
         Statement::Execute(s) => {

@@ -166,7 +166,11 @@ pub(super) fn transaction(c: &mut Cursor<'_>) -> Result<Statement> {
         return Err(refusal);
     }
     let statement = if c.eat("START TRANSACTION") {
-        c.eat("WITH CONSISTENT SNAPSHOT");
+        if c.is("WITH CONSISTENT SNAPSHOT") {
+            return Err(Error::unsupported(
+                "START TRANSACTION WITH CONSISTENT SNAPSHOT is not supported: each query reads the state of its own start",
+            ));
+        }
         Statement::Begin(c.eat_any(&ACCESS))
     } else if c.eat("BEGIN") {
         Statement::Begin(None)

@@ -159,6 +159,7 @@ fn unsupported_statements_are_refused_by_name() {
         ("CREATE TABLE t (a INT UNSIGNED)", "Type INT UNSIGNED"),
         ("CREATE USER u DEFAULT ROLE r", "DEFAULT ROLE"),
         ("BEGIN WITH LABEL l", "BEGIN WITH LABEL"),
+        ("START TRANSACTION /*!40100 WITH CONSISTENT SNAPSHOT */", "WITH CONSISTENT SNAPSHOT"),
         ("SELECT * FROM a, db.t TEMPORARY PARTITION (p)", "TEMPORARY PARTITION"),
         ("INSERT INTO u SELECT * FROM t temporary partitions (p)", "TEMPORARY PARTITION"),
         ("SELECT * FROM t PARTITION (p) TABLET (10001, 10002)", "TABLET of a table in FROM"),

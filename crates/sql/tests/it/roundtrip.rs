@@ -342,7 +342,6 @@ fn sessions() {
         "BEGIN WORK",
         "START TRANSACTION",
         "START TRANSACTION READ ONLY",
-        "START TRANSACTION WITH CONSISTENT SNAPSHOT",
         "COMMIT",
         "COMMIT WORK",
         "ROLLBACK",
