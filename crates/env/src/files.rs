@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as IoKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cairn_types::{Error, ErrorKind, Result};
@@ -131,7 +132,9 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
 /// A lock on a folder, held while the value lives and let go by the system when the process ends.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+    /// What was made to take it and goes with it: the file, then folders, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl DirLock {
@@ -140,21 +143,83 @@ impl DirLock {
     /// # Errors
     /// `Conflict` when another process has it.
     pub fn take(dir: &Path) -> Result<Self> {
+        let mut lock = Self::try_take(dir)?;
+        lock.keep();
+        Ok(lock)
+    }
+
+    /// Takes the lock of `dir`, which is made when it is not there. Until [`Self::keep`], dropping the lock removes again
+    /// what was made for it: who then finds a reason not to go on leaves nothing.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it; `Unavailable`.
+    pub fn take_new(dir: &Path) -> Result<Self> {
+        let missing = dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.exists());
+        let missing: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        let taken = create_dir(dir).and_then(|()| Self::try_take(dir));
+        match taken {
+            Ok(mut lock) => {
+                lock.made.extend(missing);
+                Ok(lock)
+            }
+            Err(error) => {
+                remove_made(&missing);
+                Err(error)
+            }
+        }
+    }
+
+    /// What was made for the lock stays.
+    pub fn keep(&mut self) {
+        self.made.clear();
+    }
+
+    fn try_take(dir: &Path) -> Result<Self> {
         let path = dir.join("LOCK");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| io_error("open", &path, &e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::conflict(format!(
+        let in_use = || {
+            Error::conflict(format!(
                 "data directory {} is in use by another Cairn process: stop that one, or name another --data-dir",
                 dir.display()
-            ))),
+            ))
+        };
+        let open = |is_new: bool| OpenOptions::new().create_new(is_new).write(true).open(&path);
+        let (file, made) = match open(true) {
+            Ok(file) => (file, vec![path.clone()]),
+            Err(e) if e.kind() == IoKind::AlreadyExists => {
+                (open(false).map_err(|e| io_error("open", &path, &e))?, Vec::new())
+            }
+            Err(e) => return Err(io_error("open", &path, &e)),
+        };
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path) => Ok(Self { file, made }),
+            // Who had it removed it between our opening and our locking.
+            Ok(()) | Err(fs::TryLockError::WouldBlock) => Err(in_use()),
             Err(fs::TryLockError::Error(e)) => Err(io_error("lock", &path, &e)),
         }
+    }
+}
+
+impl Drop for DirLock {
+    /// The lock is still held here: nobody else has it meanwhile.
+    fn drop(&mut self) {
+        if is_at(&self.file, self.made.first().map_or(Path::new(""), PathBuf::as_path)) {
+            remove_made(&self.made);
+        }
+    }
+}
+
+/// Best effort: a folder in which something is by now stays.
+fn remove_made(paths: &[PathBuf]) {
+    for path in paths {
+        let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+    }
+}
+
+/// Whether `file` is what is found under `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
+        _ => false,
     }
 }
 
@@ -181,5 +246,28 @@ mod tests {
         assert_eq!(DirLock::take(dir.path()).unwrap_err().kind(), ErrorKind::Conflict);
         drop(lock);
         DirLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_new_folder_goes_with_its_lock_unless_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = dir.path().join("there");
+        create_dir(&there).unwrap();
+        write_atomic(&there.join("a"), b"").unwrap();
+        let left = |path: &Path| list(path).unwrap().len();
+        for (name, before, kept) in [("new/deep", 0, 1), ("there", 1, 2)] {
+            let path = dir.path().join(name);
+            let lock = DirLock::take_new(&path).unwrap();
+            assert_eq!(DirLock::take_new(&path).unwrap_err().kind(), ErrorKind::Conflict);
+            assert!(path.join("LOCK").exists(), "{name}");
+            drop(lock);
+            assert_eq!((left(&path), left(dir.path())), (before, 1), "{name}");
+            DirLock::take_new(&path).unwrap().keep();
+            assert_eq!(left(&path), kept, "{name}");
+            // It was there before, so it stays.
+            drop(DirLock::take_new(&path).unwrap());
+            assert_eq!(left(&path), kept, "{name}");
+            remove_dir_all(&dir.path().join("new")).unwrap();
+        }
     }
 }

@@ -66,8 +66,8 @@ pub async fn start(env: Env, options: StartOptions) -> Result<Running> {
         mysql: free_address(options.listen, options.mysql_port, "--mysql-port")?,
         http: free_address(options.listen, options.http_port, "--http-port")?,
     };
-    files::create_dir(&options.data_dir)?;
-    let lock = DirLock::take(&options.data_dir)?;
+    // Until something is made in it, a folder that is refused is left as it was found.
+    let mut lock = DirLock::take_new(&options.data_dir)?;
     let is_new = is_new(&options.data_dir)?;
     match (&options.cluster_snapshot, is_new) {
         (Some(file), true) => restore_from_file(&env, file, &options.data_dir).await?,
@@ -75,6 +75,7 @@ pub async fn start(env: Env, options: StartOptions) -> Result<Running> {
         (None, true) => create(&env, &options).await?,
         (None, false) => {}
     }
+    lock.keep();
     let node = open(&env, &options, addresses).await?;
     let mysql = bind_mysql(&env, &options, &node).await?;
     let http = cairn_http::Server::bind(
@@ -261,6 +262,7 @@ async fn restore_into(
     let resolver = OpenVolumes::new(env.clone());
     let store = VolumeStore::open(&request.source.location, properties, env)?;
     let plan = restore::plan(&store, &request, &resolver, &|_| {}).await?;
+    plan.check()?;
     begin_restore(data_dir)?;
     finish_restore(env, plan, &resolver, data_dir).await
 }
@@ -293,12 +295,13 @@ const RESTORING: &str = "RESTORING";
 /// # Errors
 /// `AlreadyExists` when a cluster is there.
 pub fn new_data_dir(data_dir: &Path) -> Result<DirLock> {
-    files::create_dir(data_dir)?;
-    let lock = DirLock::take(data_dir)?;
-    match is_new(data_dir)? {
-        true => begin_restore(data_dir).map(|()| lock),
-        false => Err(restore_onto(data_dir, Path::new("a snapshot"))),
+    let mut lock = DirLock::take_new(data_dir)?;
+    if !is_new(data_dir)? {
+        return Err(restore_onto(data_dir, Path::new("a snapshot")));
     }
+    begin_restore(data_dir)?;
+    lock.keep();
+    Ok(lock)
 }
 
 async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result<Arc<Node>> {

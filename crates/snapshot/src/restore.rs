@@ -156,7 +156,7 @@ fn tables(catalog: &Catalog) -> Vec<TablePlan> {
 /// `Corrupt` when the plan has problems, or when files went away between the plan and the takeover; `Fenced` when another
 /// restore was quicker; `Unavailable`.
 pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver) -> Result<Restored> {
-    refuse(&plan.problems, &plan.marker.name)?;
+    plan.check()?;
     env.failpoint("restore.after_check")?;
     let nonce = env.random_hex();
     let epoch = take_over(env, &plan, &nonce).await?;
@@ -302,5 +302,13 @@ impl RestorePlan {
     #[must_use]
     pub fn is_possible(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Refuses a plan that cannot be carried out.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the first problem.
+    pub fn check(&self) -> Result<()> {
+        refuse(&self.problems, &self.marker.name)
     }
 }

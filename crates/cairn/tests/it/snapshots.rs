@@ -27,6 +27,19 @@ fn files_below(dir: &Path) -> Vec<String> {
     found
 }
 
+/// A start from the newest snapshot in `storage`, by a file in `dir`.
+async fn from_yaml(conn: &mut mysql_async::Conn, dir: &Path, storage: &str) -> Start {
+    let path = one(conn, "SELECT storage_path FROM information_schema.cluster_snapshots").await;
+    let meta = path.split("/image/").next().unwrap();
+    let text = format!(
+        "cluster_snapshot:\n  cluster_snapshot_path: {meta}\n  storage_volume_name: builtin_storage_volume\n\
+         storage_volumes:\n  - name: builtin_storage_volume\n    type: FILE\n    location: {storage}\n"
+    );
+    let yaml = dir.join("cluster_snapshot.yaml");
+    std::fs::write(&yaml, text).unwrap();
+    Start { cluster_snapshot: Some(yaml), ..Start::default() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_cluster_comes_back_from_its_volume_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -37,6 +50,7 @@ async fn a_lost_cluster_comes_back_from_its_volume_alone() {
     snapshot(&mut conn, "before_upgrade").await;
     let path = one(&mut conn, "SELECT storage_path FROM information_schema.cluster_snapshots").await;
     assert!(path.ends_with("/meta/image/before_upgrade"), "{path}");
+    let restore = from_yaml(&mut conn, dir.path(), &storage).await;
     run(&mut conn, "INSERT INTO d.t VALUES (100, '2024-03-01')").await;
     run(&mut conn, "DROP TABLE d.t FORCE").await;
     std::fs::remove_dir_all(server.kill()).unwrap();
@@ -46,14 +60,6 @@ async fn a_lost_cluster_comes_back_from_its_volume_alone() {
     let verified = cairn_ok(&["snapshot", "verify", &storage]);
     assert!(verified.contains("before_upgrade: whole"), "{verified}");
 
-    let yaml = dir.path().join("cluster_snapshot.yaml");
-    let meta = path.split("/image/").next().unwrap();
-    let text = format!(
-        "cluster_snapshot:\n  cluster_snapshot_path: {meta}\n  storage_volume_name: builtin_storage_volume\n\
-         storage_volumes:\n  - name: builtin_storage_volume\n    type: FILE\n    location: {storage}\n"
-    );
-    std::fs::write(&yaml, text).unwrap();
-    let restore = Start { cluster_snapshot: Some(yaml), ..Start::default() };
     let server = restore.run(&dir.path().join("new"));
     let mut conn = server.connect().await;
     assert_eq!(
@@ -101,6 +107,7 @@ async fn damage_is_found_before_anything_is_restored() {
     let server = Start::default().storage(&storage).run(&dir.path().join("one"));
     let mut conn = fill(&server).await;
     snapshot(&mut conn, "s").await;
+    let restore = from_yaml(&mut conn, dir.path(), &storage).await;
     server.kill();
     for file in files_below(&bucket).into_iter().filter(|f| !f.contains("/fence/")) {
         let whole = std::fs::read(&file).unwrap();
@@ -114,9 +121,17 @@ async fn damage_is_found_before_anything_is_restored() {
         let output =
             cairn(&["snapshot", "restore", &storage, "--data-dir", dir.path().join("x").to_str().unwrap()]);
         assert!(!output.status.success(), "a restore without {file} succeeded");
-        assert!(files_below(&dir.path().join("x")).iter().all(|f| f.ends_with("LOCK")));
+        assert!(restore.try_run(&dir.path().join("x")).is_err(), "a start without {file} succeeded");
+        assert!(!dir.path().join("x").exists(), "a restore without {file} left something behind");
         std::fs::write(&file, &whole).unwrap();
     }
+    // A folder that is not ours stays as it is.
+    let foreign = dir.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("letter"), "").unwrap();
+    let output = cairn(&["snapshot", "restore", &storage, "--data-dir", foreign.to_str().unwrap()]);
+    assert!(!output.status.success() && restore.try_run(&foreign).is_err());
+    assert_eq!(files_below(&foreign), [foreign.join("letter").to_str().unwrap()]);
     let output = cairn_ok(&[
         "snapshot",
         "restore",
