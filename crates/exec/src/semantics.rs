@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use cairn_ingest::arrow_type;
+use cairn_types::SqlType;
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::expr_fn::nullif;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
@@ -11,8 +12,10 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, 
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::BinaryOperator;
 
+use crate::functions::large_int;
+
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
-/// are DOUBLE; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`.
+/// are DOUBLE; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT cannot hold wraps, as BIGINT does.
 #[derive(Debug)]
 pub(crate) struct Arithmetic;
 
@@ -34,22 +37,53 @@ impl ExprPlanner for Arithmetic {
         }
         let is_double = |ty: &DataType| ty.is_string() || *ty == DataType::Float32;
         let divides = matches!(op, Operator::Divide | Operator::Modulo);
-        if !is_double(&types.0) && !is_double(&types.1) && !divides {
+        let is_large = with_large(&expr, &types);
+        if !is_double(&types.0) && !is_double(&types.1) && !divides && !is_large {
             return Ok(PlannerResult::Original(expr));
         }
         let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
-        let both_integers = types.0.is_integer() && types.1.is_integer();
-        let as_double = |side: Expr, ty: &DataType| {
+        let both_integers = is_large || types.0.is_integer() && types.1.is_integer();
+        let prepared = |side: Expr, ty: &DataType| {
             let fractions = both_integers && op == Operator::Divide && !as_integer;
-            if is_double(ty) || fractions { cast(side, DataType::Float64) } else { side }
+            if is_double(ty) || fractions {
+                cast(side, DataType::Float64)
+            } else if is_large {
+                as_large(side, ty)
+            } else {
+                side
+            }
         };
-        let (left, mut right) = (as_double(expr.left, &types.0), as_double(expr.right, &types.1));
+        let (left, mut right) = (prepared(expr.left, &types.0), prepared(expr.right, &types.1));
         if divides && !is_nonzero_literal(&right) {
             right = nullif(right, lit(0));
         }
         let computed = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-        Ok(PlannerResult::Planned(if as_integer { cast(computed, DataType::Int64) } else { computed }))
+        Ok(PlannerResult::Planned(match (is_large, as_integer) {
+            (true, _) if op != Operator::Divide || as_integer => large_int(computed),
+            (false, true) => cast(computed, DataType::Int64),
+            _ => computed,
+        }))
     }
+}
+
+fn as_large(side: Expr, ty: &DataType) -> Expr {
+    let large = arrow_type(SqlType::LargeInt);
+    match ty {
+        ty if *ty == large => side,
+        // A sum has more digits.
+        DataType::Decimal256(..) => large_int(side),
+        _ => cast(side, large),
+    }
+}
+
+/// Whether a LARGEINT is computed with one, or with another integer. Literals that BIGINT does not hold are LARGEINT then.
+fn with_large(expr: &RawBinaryExpr, (left, right): &(DataType, DataType)) -> bool {
+    let is_large = |ty: &DataType| matches!(ty, DataType::Decimal256(_, 0));
+    let is_whole = |side: &Expr, ty: &DataType| {
+        let is_literal = matches!(side, Expr::Literal(..)) && matches!(ty, DataType::Decimal128(_, 0));
+        is_large(ty) || ty.is_integer() || ty.is_null() || is_literal
+    };
+    (is_large(left) || is_large(right)) && is_whole(&expr.left, left) && is_whole(&expr.right, right)
 }
 
 /// A BOOLEAN that is compared or computed with a number, as a number.
