@@ -54,7 +54,7 @@ impl MemoryPool for QueryPool {
         let fits = |used: usize| used.checked_add(additional).filter(|total| *total <= self.bytes_max);
         if self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             return Err(DataFusionError::ResourcesExhausted(format!(
-                "{} wants {additional} bytes more, the query has {} of {} bytes",
+                "{} wants {additional} bytes more, the query has {} of the {} bytes of query_mem_limit",
                 reservation.consumer().name(),
                 self.reserved(),
                 self.bytes_max

@@ -106,13 +106,23 @@ async fn queries_can_be_killed_and_run_out_of_time_and_memory() {
 
     run(&mut conn, "SET query_timeout = 300").await;
     run(&mut conn, "SET query_mem_limit = 1000000").await;
-    let (_, text) = error(
-        &mut conn,
-        "SELECT count(*) FROM (SELECT DISTINCT a.value + 1000 * b.value FROM \
-        generate_series(1, 1000) a, generate_series(1, 1000) b)",
-    )
-    .await;
-    assert!(text.contains("emory"), "{text}");
+    let values = "(SELECT a.value + 1000 * b.value AS v, a.value AS k FROM \
+                  generate_series(1, 1000) a, generate_series(1, 1000) b) x";
+    for query in [
+        "SELECT count(*) FROM (SELECT DISTINCT v FROM {})",
+        "SELECT count(DISTINCT v) FROM {}",
+        "SELECT count(DISTINCT v), count(DISTINCT k) FROM {}",
+        "SELECT k, count(DISTINCT v) AS n FROM {} GROUP BY k ORDER BY n",
+        "SELECT k, count(DISTINCT v), count(DISTINCT k + 1) FROM {} GROUP BY k",
+    ] {
+        let (code, text) = error(&mut conn, &query.replace("{}", values)).await;
+        let parts = [
+            "Memory of query exceed limit: ",
+            " of query_mem_limit. Raise query_mem_limit, or select less",
+            "ndv(…)",
+        ];
+        assert!(parts.iter().all(|part| text.contains(part)), "{query}: {code} {text}");
+    }
 }
 
 #[test]
