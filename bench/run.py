@@ -20,7 +20,7 @@ import venv
 BENCH = pathlib.Path(__file__).resolve().parent
 HOME = pathlib.Path(os.environ.get("CAIRN_BENCH_DIR", pathlib.Path.home() / ".cache" / "cairn-bench"))
 # `restore` comes last: the servers that it restores from are gone then.
-SECTIONS = ["tpch", "load", "latency", "snapshot", "mview", "restore"]
+SECTIONS = ["tpch", "load", "latency", "keys", "snapshot", "mview", "restore"]
 PEER_SECTIONS = ["tpch", "load"]
 
 

@@ -68,8 +68,11 @@ impl fmt::Debug for DeleteVector {
 
 impl Serialize for DeleteVector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::with_capacity(self.0.serialized_size());
-        self.0.serialize_into(&mut bytes).map_err(serde::ser::Error::custom)?;
+        // Rows that are loaded again often stand beside each other: as runs they take next to nothing.
+        let mut runs = self.0.clone();
+        runs.optimize();
+        let mut bytes = Vec::with_capacity(runs.serialized_size());
+        runs.serialize_into(&mut bytes).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 }

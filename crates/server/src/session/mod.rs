@@ -126,8 +126,7 @@ impl Session {
 
     /// Marks that a statement changed rows.
     pub(crate) fn wrote(&mut self) {
-        let autocommit = self.autocommit();
-        self.transaction.wrote(autocommit);
+        self.transaction.wrote();
     }
 
     /// What a query of this session is planned on, with `hints` on top of the session's variables.
@@ -210,15 +209,7 @@ impl Session {
             }),
         };
         match (scope, value) {
-            (VariableScope::Session, value) => {
-                let autocommit = self.autocommit();
-                self.variables.set(name, value.as_deref())?;
-                // As in MySQL: it commits what was begun without it.
-                if !autocommit && self.autocommit() {
-                    self.transaction.commit();
-                }
-                Ok(())
-            }
+            (VariableScope::Session, value) => self.variables.set(name, value.as_deref()),
             (VariableScope::Global, Some(value)) => {
                 statement::require_root(self, "OPERATE")?;
                 let (name, value) = variables::global(name, &value)?;

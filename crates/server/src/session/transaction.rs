@@ -8,14 +8,14 @@ use cairn_types::{Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Transaction {
     begun: bool,
-    /// Whether a statement changed rows.
+    /// Whether a statement changed rows since then.
     wrote: bool,
 }
 
 impl Transaction {
     #[must_use]
     pub fn is_open(self) -> bool {
-        self.begun || self.wrote
+        self.begun
     }
 
     /// `BEGIN`. A second one goes on with the first, as in StarRocks.
@@ -32,9 +32,10 @@ impl Transaction {
         Ok(())
     }
 
-    /// A statement changed rows. With `autocommit` and without BEGIN nobody can ask for them back.
-    pub fn wrote(&mut self, autocommit: bool) {
-        self.wrote |= self.begun || !autocommit;
+    /// A statement changed rows. Without BEGIN it stands for itself, whatever `autocommit` says, as in StarRocks: clients that
+    /// turn it off at login send a ROLLBACK whenever a connection goes back to their pool.
+    pub fn wrote(&mut self) {
+        self.wrote |= self.begun;
     }
 
     /// `COMMIT`: what there was to commit is committed.
@@ -64,7 +65,6 @@ mod tests {
     /// Sends `words` and says whether a transaction is open then, or how the last of them was refused.
     fn check(words: &str, expected: Result<bool, &str>) {
         let mut transaction = Transaction::default();
-        let mut autocommit = true;
         let mut last = Ok(());
         for word in words.split(' ') {
             last = Ok(());
@@ -72,9 +72,8 @@ mod tests {
                 "begin" => last = transaction.begin(None),
                 "read_only" => last = transaction.begin(Some(TransactionAccess::ReadOnly)),
                 "rollback" => last = transaction.rollback(),
-                "insert" => transaction.wrote(autocommit),
-                "commit" => transaction.commit(),
-                _ => autocommit = false,
+                "insert" => transaction.wrote(),
+                _ => transaction.commit(),
             }
         }
         let told = last.map(|()| transaction.is_open()).map_err(|e| e.message().to_owned());
@@ -94,9 +93,6 @@ mod tests {
         check("begin insert begin rollback", cannot);
         check("begin insert rollback rollback", Ok(false));
         check("insert rollback", Ok(false));
-        check("manual insert", Ok(true));
-        check("manual insert rollback", cannot);
-        check("manual insert commit rollback", Ok(false));
         check("read_only", Err("START TRANSACTION READ ONLY"));
     }
 }

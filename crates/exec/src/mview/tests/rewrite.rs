@@ -669,11 +669,10 @@ fn cells_of_lists_of_slices() {
     let view = "SELECT dt, status, sum(price) s, count(*) n FROM orders GROUP BY dt, status";
     check_cells(view, cells([0, 1]), queries.get(10..).unwrap());
     // Slices of what is cut already: of the same, of finer, and of slices that cross months.
-    for (unit, how) in [("month", "union"), ("day", "union"), ("week", "cannot be told apart")] {
+    for unit in ["month", "day", "week"] {
         let view = format!("SELECT date_trunc('{unit}', dt) m, dt, status, id FROM orders");
-        let queries: &[(&str, &str)] =
-            &[("SELECT id, status FROM orders", how), ("SELECT dt FROM orders", how)];
-        check_cells(&view, cells([0, 2]), queries);
+        let queries = [("SELECT id, status FROM orders", "union"), ("SELECT dt FROM orders", "union")];
+        check_cells(&view, cells([0, 2]), &queries);
     }
 }
 
