@@ -126,7 +126,8 @@ impl Session {
 
     /// Marks that a statement changed rows.
     pub(crate) fn wrote(&mut self) {
-        self.transaction.wrote();
+        let autocommit = self.autocommit();
+        self.transaction.wrote(autocommit);
     }
 
     /// What a query of this session is planned on, with `hints` on top of the session's variables.

@@ -74,7 +74,9 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
             session.transaction.commit();
             Ok(Answer::done())
         }
-        Statement::Rollback => session.transaction.rollback().map(|()| Answer::done()),
+        Statement::Rollback => {
+            session.transaction.rollback().map(|told| Answer::affected(0, told.to_owned()))
+        }
         Statement::Sync => session.node.journal.read_barrier().await.map(|()| Answer::done()),
         Statement::Prepare { name, text } => session.prepare_named(name, text),
         Statement::Execute(s) => {
