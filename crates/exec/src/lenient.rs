@@ -34,7 +34,9 @@ fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 
 /// Whether there are values of `from` that `to` has none for.
 fn can_fail(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, Null, Timestamp};
+    use DataType::{
+        Boolean, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, Null, Timestamp,
+    };
     let wider = |from: &DataType, to: &DataType| {
         let order = [Int8, Int16, Int32, Int64];
         let rank = |ty: &DataType| order.iter().position(|one| one == ty);
@@ -48,7 +50,9 @@ fn can_fail(from: &DataType, to: &DataType) -> bool {
         (from, Float32 | Float64) if from.is_numeric() => false,
         (Date32 | Timestamp(..), Date32 | Timestamp(..)) => false,
         // 19 digits before the point hold any BIGINT.
-        (from, Decimal128(precision, scale)) if from.is_integer() => i16::from(*precision) - i16::from(*scale) < 19,
+        (from, Decimal128(precision, scale)) if from.is_integer() => {
+            i16::from(*precision) - i16::from(*scale) < 19
+        }
         _ => true,
     }
 }

@@ -44,7 +44,8 @@ impl SegmentRef {
         let path = format!("{}/{}", self.partition, self.segment.file);
         let statistics = Arc::clone(&self.statistics);
         let live = self.live.clone();
-        let file = PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics);
+        let file =
+            PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics);
         match live {
             None => file,
             Some(live) => file.with_extension(ParquetRowSelection::clone(&live)),

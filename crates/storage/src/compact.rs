@@ -115,11 +115,7 @@ impl Run<'_> {
     }
 
     /// Merges the segments of `pick` into a new rowset.
-    async fn merge_tablet(
-        &self,
-        pick: Pick,
-        files: &mut Vec<(PartitionPlace, String)>,
-    ) -> Result<Merged> {
+    async fn merge_tablet(&self, pick: Pick, files: &mut Vec<(PartitionPlace, String)>) -> Result<Merged> {
         let picked = self.manifest.segments().map(|(_, s)| s).filter(|s| pick.files.contains(&s.file));
         let segments: Vec<Segment> = picked.cloned().collect();
         let mut inputs = Vec::with_capacity(segments.len());

@@ -45,7 +45,8 @@ impl DeleteVector {
     /// The rows of `range` that count, as runs, in order.
     pub fn live_runs(&self, range: Range<u32>) -> impl Iterator<Item = Range<u32>> {
         let mut next = range.start;
-        let dead = self.0.range(range.clone()).collect::<Vec<_>>().into_iter().chain(std::iter::once(range.end));
+        let dead =
+            self.0.range(range.clone()).collect::<Vec<_>>().into_iter().chain(std::iter::once(range.end));
         dead.filter_map(move |row| {
             let run = next..row;
             next = row.saturating_add(1);

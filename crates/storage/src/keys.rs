@@ -182,12 +182,15 @@ mod tests {
             assert_eq!(wanted.touches(&int(min), &int(max)), expected, "{wanted:?} in {min}..={max}");
         };
         let between = Wanted::Between(int(5), int(9));
-        for (min, max, expected) in [(1, 4, false), (1, 5, true), (6, 7, true), (9, 12, true), (10, 12, false)] {
+        for (min, max, expected) in
+            [(1, 4, false), (1, 5, true), (6, 7, true), (9, 12, true), (10, 12, false)]
+        {
             check(&between, min, max, expected);
             check(&Wanted::All, min, max, true);
         }
         let some = Wanted::OneOf(vec![int(3), int(8)]);
-        for (min, max, expected) in [(1, 2, false), (1, 3, true), (4, 7, false), (4, 9, true), (9, 12, false)] {
+        for (min, max, expected) in [(1, 2, false), (1, 3, true), (4, 7, false), (4, 9, true), (9, 12, false)]
+        {
             check(&some, min, max, expected);
         }
         check(&Wanted::OneOf(Vec::new()), 1, 9, false);

@@ -155,9 +155,14 @@ impl Manifest {
                 manifest.partition
             )));
         }
-        let outside = |s: &Segment| s.deleted.as_ref().and_then(DeleteVector::last).is_some_and(|row| u64::from(row) >= s.rows);
+        let outside = |s: &Segment| {
+            s.deleted.as_ref().and_then(DeleteVector::last).is_some_and(|row| u64::from(row) >= s.rows)
+        };
         if let Some((_, segment)) = manifest.segments().find(|(_, s)| outside(s)) {
-            return Err(Error::corrupt(format!("it deletes rows that segment {} does not have", segment.file)));
+            return Err(Error::corrupt(format!(
+                "it deletes rows that segment {} does not have",
+                segment.file
+            )));
         }
         Ok(manifest)
     }

@@ -35,7 +35,12 @@ impl SegmentShape {
             }
             Distribution::Random { .. } => Vec::new(),
         };
-        Self { schema: arrow_schema(&table.schema), sort_key: table.sort_key.clone(), bloom_columns, keyed: table.model.is_keyed() }
+        Self {
+            schema: arrow_schema(&table.schema),
+            sort_key: table.sort_key.clone(),
+            bloom_columns,
+            keyed: table.model.is_keyed(),
+        }
     }
 }
 

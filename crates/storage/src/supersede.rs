@@ -63,8 +63,10 @@ pub(crate) async fn hide_superseded(
         manifest.rowsets.iter().filter(|r| r.write == write).map(|r| r.bucket).collect();
     let mut hidden_before = false;
     for bucket in buckets {
-        let (new, old): (Vec<_>, Vec<_>) =
-            manifest.segments().filter(|(rowset, _)| rowset.bucket == bucket).partition(|(r, _)| r.write == write);
+        let (new, old): (Vec<_>, Vec<_>) = manifest
+            .segments()
+            .filter(|(rowset, _)| rowset.bucket == bucket)
+            .partition(|(r, _)| r.write == write);
         let new: Vec<&Segment> = new.into_iter().map(|(_, segment)| segment).collect();
         let wanted = files.wanted(&new).await?;
         let first_key = files.first_key();
@@ -148,7 +150,11 @@ impl KeyFiles<'_> {
     ///
     /// # Errors
     /// `Corrupt`, naming the file; `Unavailable`.
-    pub(crate) async fn superseded(&self, sources: &[Source<'_>], wanted: &Wanted) -> Result<Vec<DeleteVector>> {
+    pub(crate) async fn superseded(
+        &self,
+        sources: &[Source<'_>],
+        wanted: &Wanted,
+    ) -> Result<Vec<DeleteVector>> {
         let converter = self.converter()?;
         let mut superseded = vec![DeleteVector::default(); sources.len()];
         let mut streams = Vec::with_capacity(sources.len());
@@ -201,7 +207,9 @@ impl Head {
         match keys.next(converter).await? {
             None => Ok(None),
             Some(rows) => {
-                Self { keys: Arc::new(rows), row: 0, position: 0, source }.live(keys, without, converter).await
+                Self { keys: Arc::new(rows), row: 0, position: 0, source }
+                    .live(keys, without, converter)
+                    .await
             }
         }
     }

@@ -37,7 +37,9 @@ impl ScalarUDFImpl for DateTrunc {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match types {
             [unit, DataType::Date32] if unit.is_string() => Ok(vec![unit.clone(), DataType::Date32]),
-            [unit, time] if unit.is_string() && (time.is_string() || time.is_temporal() || time.is_null()) => {
+            [unit, time]
+                if unit.is_string() && (time.is_string() || time.is_temporal() || time.is_null()) =>
+            {
                 Ok(vec![unit.clone(), DATETIME])
             }
             _ => plan_err!("date_trunc takes a unit as text and a DATE or DATETIME, not {types:?}"),

@@ -30,10 +30,11 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::Explain(s) => query::explain(session, s).await,
         Statement::Describe(s) => describe::describe(session, s).await,
         Statement::Insert(s) => insert::insert(session, s).await.inspect(|_| session.wrote()),
-        Statement::Delete(_) => {
-            Err(not_yet("DELETE", "use TRUNCATE or DROP PARTITION"))
-        }
-        Statement::Update(_) => Err(not_yet("UPDATE", "INSERT into a PRIMARY KEY table takes the place of rows with the same key")),
+        Statement::Delete(_) => Err(not_yet("DELETE", "use TRUNCATE or DROP PARTITION")),
+        Statement::Update(_) => Err(not_yet(
+            "UPDATE",
+            "INSERT into a PRIMARY KEY table takes the place of rows with the same key",
+        )),
         Statement::CreateDatabase(s) => ddl::create_database(session, s).await,
         Statement::DropDatabase(s) => ddl::drop_database(session, s).await,
         Statement::Use(name) => session.use_database(name).map(|()| Answer::done()),

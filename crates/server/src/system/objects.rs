@@ -238,7 +238,11 @@ fn tables_config(scope: &Scope<'_>, rows: &mut Rows) {
             text("OLAP"),
             text(keys_type(olap.model)),
             // Of primary and unique key tables only: rows of a DUPLICATE KEY table are not unique.
-            text(if olap.model.is_keyed() { quoted_columns(&olap.schema, &olap.sort_key) } else { String::new() }),
+            text(if olap.model.is_keyed() {
+                quoted_columns(&olap.schema, &olap.sort_key)
+            } else {
+                String::new()
+            }),
             text(quoted_columns(&olap.schema, olap.partitioning.columns())),
             text(quoted_columns(&olap.schema, columns)),
             text(kind),

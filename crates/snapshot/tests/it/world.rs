@@ -12,7 +12,9 @@ use cairn_catalog::{
 use cairn_env::Env;
 use cairn_objects::{Fence, FenceRecord, PartitionFolder, VolumeStore, layout};
 use cairn_snapshot::vacuum::{OpenWork, VacuumReport, VacuumSettings};
-use cairn_snapshot::{FilesMemo, Marker, Source, TakeOptions, Vacuum, VerifyOptions, VerifyReport, take, verify};
+use cairn_snapshot::{
+    FilesMemo, Marker, Source, TakeOptions, Vacuum, VerifyOptions, VerifyReport, take, verify,
+};
 use cairn_storage::manifest::{Manifest, Rowset, Segment, SegmentKind, block_checksums};
 use cairn_storage::meta::Meta;
 use cairn_types::{

@@ -48,8 +48,7 @@ async fn assert_is(cluster: &TestCluster, table: TableId, model: &Model) {
     assert_rows(&table_rows(cluster, table).await.unwrap(), &expected);
     let catalog = cluster.meta.newest();
     let olap = catalog.table(table).unwrap().olap().unwrap();
-    let counted: u64 =
-        catalog.partitions_of(olap).filter_map(|p| p.visible()).map(|v| v.manifest.rows).sum();
+    let counted: u64 = catalog.partitions_of(olap).filter_map(|p| p.visible()).map(|v| v.manifest.rows).sum();
     assert_eq!(counted, model.len() as u64, "rows that the catalog counts");
 }
 
@@ -130,14 +129,24 @@ async fn a_null_is_a_key_like_others() {
             let spec = {
                 let mut columns = schema(&[("k", ty), ("s", SqlType::String)]);
                 columns.columns[0].key = true;
-                spec(cluster.db, columns, Partitioning::None, Distribution::Hash { columns: vec![0], buckets: 1 })
+                spec(
+                    cluster.db,
+                    columns,
+                    Partitioning::None,
+                    Distribution::Hash { columns: vec![0], buckets: 1 },
+                )
             };
             let name = format!("t{ty}");
-            cluster.create_table(cairn_catalog::TableSpec { model: TableModel::Unique, name, ..spec }).unwrap()
+            cluster
+                .create_table(cairn_catalog::TableSpec { model: TableModel::Unique, name, ..spec })
+                .unwrap()
         };
         let key = |n: i64| match ty {
             SqlType::BigInt => Literal::Int(n.into()),
-            _ => Literal::Str(format!("{}{n:03}", "a long common beginning of all keys, longer than statistics are kept ")),
+            _ => Literal::Str(format!(
+                "{}{n:03}",
+                "a long common beginning of all keys, longer than statistics are kept "
+            )),
         };
         let mut expected = Model::new();
         for round in 0..6 {
