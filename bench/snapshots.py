@@ -7,7 +7,7 @@ import server
 
 FINISH_SECONDS_MAX = 120
 # Each look is a query beside those that are measured.
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 def wait_until_finished(connection, name):

@@ -1,34 +1,104 @@
 //! `CAST` of a value that the type cannot hold gives NULL, as in StarRocks: a row that does not fit never ends a query.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, internal_err, plan_err};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TryCast};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TryCast, Volatility,
+};
 
 /// `plan`, as SQL has it, with casts that can fail giving NULL instead. Casts that cannot fail stay: more is known of them.
 ///
 /// # Errors
 /// Only when the plan was not valid.
 pub(crate) fn lenient_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let lenient = plan.transform_up_with_subqueries(|node| {
+    let changed = each_expr(plan, &lenient)?;
+    if !changed.transformed {
+        return Ok(changed.data);
+    }
+    // What a subquery knows of columns outside of it was noted before they could be NULL.
+    Ok(each_expr(changed.data, &|expr, _| nullable_outside(expr))?.data)
+}
+
+fn each_expr(
+    plan: LogicalPlan,
+    change: &impl Fn(Expr, &DFSchema) -> Transformed<Expr>,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        let node = node.map_expressions(|e| e.transform_up(|e| Ok(lenient(e, &schema))))?;
+        let node = node.map_expressions(|e| e.transform_up(|e| Ok(change(e, &schema))))?;
         // A cast to NULL makes what is above nullable, too.
         if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
-    })?;
-    Ok(lenient.data)
+    })
 }
 
 fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let Expr::Cast(cast) = expr else { return Transformed::no(expr) };
+    let Ok(from) = cast.expr.get_type(schema) else { return Transformed::no(Expr::Cast(cast)) };
+    let to = cast.field.data_type().clone();
+    if !can_fail(&from, &to) {
+        return Transformed::no(Expr::Cast(cast));
+    }
+    let tried = Expr::TryCast(TryCast { expr: cast.expr, field: cast.field });
+    Transformed::yes(match from.is_numeric() && to.is_numeric() {
+        true => ScalarUDF::from(Narrowed::new()).call(vec![tried]),
+        false => tried,
+    })
+}
+
+fn nullable_outside(expr: Expr) -> Transformed<Expr> {
     match expr {
-        Expr::Cast(cast) => match cast.expr.get_type(schema) {
-            Ok(from) if can_fail(&from, cast.field.data_type()) => {
-                Transformed::yes(Expr::TryCast(TryCast { expr: cast.expr, field: cast.field }))
-            }
-            _ => Transformed::no(Expr::Cast(cast)),
-        },
+        Expr::OuterReferenceColumn(field, column) if !field.is_nullable() => {
+            let field = Arc::new(field.as_ref().clone().with_nullable(true));
+            Transformed::yes(Expr::OuterReferenceColumn(field, column))
+        }
         other => Transformed::no(other),
+    }
+}
+
+/// Gives its argument back: a number in a narrower type. DataFusion moves a cast that it sees from the column to the literal it
+/// is compared with, as if no number were cut or lost by it; of this it knows nothing.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Narrowed {
+    signature: Signature,
+}
+
+impl Narrowed {
+    fn new() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Narrowed {
+    fn name(&self) -> &str {
+        "narrowed"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [ty] => Ok(ty.clone()),
+            _ => plan_err!("narrowed takes one value"),
+        }
+    }
+
+    /// A column is named as without it.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.first().map(|arg| arg.schema_name().to_string()).unwrap_or_default())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.into_iter().next() {
+            Some(value) => Ok(value),
+            None => internal_err!("narrowed takes one value"),
+        }
     }
 }
 

@@ -5,21 +5,22 @@
 
 use std::sync::Arc;
 
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
 use cairn_storage::manifest::{Manifest, Segment};
 use cairn_types::Literal;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::scalar::ScalarValue;
 use lru::LruCache;
 use parking_lot::Mutex;
-use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::literal::scalar;
 
-/// Zone maps that are kept (one a column a segment), of about 300 bytes each.
-const ZONE_MAPS_MAX: usize = 200_000;
+/// About how much memory a zone map (one a column a segment) takes.
+const ZONE_MAP_BYTES: usize = 300;
+/// About how much is kept.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// A segment of a manifest.
 pub(crate) struct PreparedSegment {
@@ -29,7 +30,7 @@ pub(crate) struct PreparedSegment {
     pub(crate) segment: Arc<Segment>,
     pub(crate) statistics: Arc<Statistics>,
     /// The rows that count; `None`: all.
-    pub(crate) live: Option<Arc<ParquetRowSelection>>,
+    pub(crate) live: Option<BooleanBuffer>,
 }
 
 /// A manifest, ready for scans.
@@ -47,12 +48,12 @@ pub(crate) struct PreparedManifests {
 
 struct Kept {
     by_name: LruCache<String, Arc<PreparedManifest>>,
-    zone_maps: usize,
+    bytes: usize,
 }
 
 impl Default for PreparedManifests {
     fn default() -> Self {
-        Self { kept: Mutex::new(Kept { by_name: LruCache::unbounded(), zone_maps: 0 }) }
+        Self { kept: Mutex::new(Kept { by_name: LruCache::unbounded(), bytes: 0 }) }
     }
 }
 
@@ -79,13 +80,13 @@ impl PreparedManifests {
 
 impl Kept {
     fn put(&mut self, key: String, prepared: Arc<PreparedManifest>) {
-        self.zone_maps += prepared.zone_maps();
+        self.bytes += prepared.bytes();
         if let Some(old) = self.by_name.put(key, prepared) {
-            self.zone_maps -= old.zone_maps();
+            self.bytes -= old.bytes();
         }
-        while self.zone_maps > ZONE_MAPS_MAX {
+        while self.bytes > KEPT_BYTES_MAX {
             let Some((_, oldest)) = self.by_name.pop_lru() else { return };
-            self.zone_maps -= oldest.zone_maps();
+            self.bytes -= oldest.bytes();
         }
     }
 }
@@ -99,7 +100,7 @@ impl PreparedManifest {
                 bucket: rowset.bucket,
                 versions: rowset.versions.map(|versions| (versions.first, versions.last)),
                 statistics: Arc::new(statistics(schema, segment)),
-                live: live(segment).map(Arc::new),
+                live: live(segment),
                 segment: Arc::new(segment.clone()),
             })
             .collect();
@@ -107,17 +108,18 @@ impl PreparedManifest {
         Self { schema: Arc::clone(schema), segments, statistics }
     }
 
-    fn zone_maps(&self) -> usize {
-        (self.segments.len() + 1) * self.schema.fields().len()
+    /// About how much memory it takes: zone maps, and of deleted rows the mask and the vector.
+    fn bytes(&self) -> usize {
+        let zone_maps = (self.segments.len() + 1) * self.schema.fields().len();
+        let masks = self.segments.iter().filter_map(|segment| segment.live.as_ref());
+        zone_maps * ZONE_MAP_BYTES + masks.map(|mask| mask.len() / 8 * 2).sum::<usize>()
     }
 }
 
 /// The rows of `segment` that count, when some do not.
-fn live(segment: &Segment) -> Option<ParquetRowSelection> {
-    let deleted = segment.deleted.as_ref()?;
-    let rows = u32::try_from(segment.rows).unwrap_or(u32::MAX);
-    let runs = deleted.live_runs(0..rows).map(|run| run.start as usize..run.end as usize);
-    Some(ParquetRowSelection::new(RowSelection::from_consecutive_ranges(runs, rows as usize)))
+fn live(segment: &Segment) -> Option<BooleanBuffer> {
+    let rows = usize::try_from(segment.rows).unwrap_or(usize::MAX);
+    segment.deleted.as_ref().map(|deleted| deleted.live_mask(rows))
 }
 
 /// What the zone maps of `segment` say.

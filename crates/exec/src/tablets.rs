@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, Partition};
 use cairn_env::Env;
@@ -15,6 +16,7 @@ use datafusion::common::Statistics;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::async_reader::AsyncFileReader;
 
 use crate::error::to_datafusion;
@@ -34,7 +36,7 @@ pub(crate) struct SegmentRef {
     pub(crate) segment: Arc<Segment>,
     pub(crate) info: Option<Arc<ScanInfo>>,
     statistics: Arc<Statistics>,
-    live: Option<Arc<ParquetRowSelection>>,
+    live: Option<BooleanBuffer>,
     reader: SegmentReader,
 }
 
@@ -48,7 +50,9 @@ impl SegmentRef {
             PartitionedFile::new(path, self.segment.bytes).with_extension(self).with_statistics(statistics);
         match live {
             None => file,
-            Some(live) => file.with_extension(ParquetRowSelection::clone(&live)),
+            Some(live) => {
+                file.with_extension(ParquetRowSelection::new(RowSelection::from_boolean_buffer(live)))
+            }
         }
     }
 

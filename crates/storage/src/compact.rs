@@ -127,7 +127,7 @@ impl Run<'_> {
                 segment,
             );
             let decoded = format_of(segment.kind).decode(reader.read_whole().await?, None, MERGED_ROWS)?;
-            inputs.push(live(conformed(decoded, self.shape.schema.clone()), segment.deleted.clone()));
+            inputs.push(live(conformed(decoded, self.shape.schema.clone()), segment));
         }
         let ahead = ahead(&self.shape, &segments);
         let rows: u64 = segments.iter().map(Segment::live_rows).sum();
@@ -183,7 +183,7 @@ impl Run<'_> {
             if superseded.iter().map(DeleteVector::len).sum::<u64>() != hidden {
                 return Ok(false);
             }
-            hide(next, one.rowset.segments.iter().map(|s| s.file.as_str()).zip(superseded));
+            hide(next, one.rowset.segments.iter().map(|s| s.file.as_str()).zip(&superseded));
         }
         Ok(true)
     }
@@ -228,15 +228,19 @@ impl Run<'_> {
     }
 }
 
-/// The rows of `batches` that count.
-pub(crate) fn live(batches: BatchIter, deleted: Option<DeleteVector>) -> BatchIter {
-    let Some(deleted) = deleted else { return batches };
-    let mut start = 0u32;
+/// The rows of `batches`, which are those of `segment`, that count.
+pub(crate) fn live(batches: BatchIter, segment: &Segment) -> BatchIter {
+    let Some(deleted) = &segment.deleted else { return batches };
+    let mask = deleted.live_mask(usize::try_from(segment.rows).unwrap_or(usize::MAX));
+    let mut start = 0;
     Box::new(batches.map(move |batch| {
         let batch = batch?;
-        let end = start.saturating_add(u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
-        let keep: BooleanArray = (start..end).map(|row| Some(!deleted.contains(row))).collect();
-        start = end;
+        let rows = batch.num_rows();
+        if start + rows > mask.len() {
+            return Err(Error::corrupt("a segment has more rows than its manifest says"));
+        }
+        let keep = BooleanArray::new(mask.slice(start, rows), None);
+        start += rows;
         filter_record_batch(&batch, &keep).map_err(crate::arrow_error)
     }))
 }

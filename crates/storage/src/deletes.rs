@@ -1,8 +1,9 @@
 //! Delete vectors: which rows of a segment do not count any more.
 
 use std::fmt;
-use std::ops::Range;
 
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use roaring::RoaringBitmap;
@@ -42,16 +43,15 @@ impl DeleteVector {
         self.0.max()
     }
 
-    /// The rows of `range` that count, as runs, in order.
-    pub fn live_runs(&self, range: Range<u32>) -> impl Iterator<Item = Range<u32>> {
-        let mut next = range.start;
-        let dead =
-            self.0.range(range.clone()).collect::<Vec<_>>().into_iter().chain(std::iter::once(range.end));
-        dead.filter_map(move |row| {
-            let run = next..row;
-            next = row.saturating_add(1);
-            (!run.is_empty()).then_some(run)
-        })
+    /// Of the first `rows` rows those that count. Sharing it costs nothing.
+    #[must_use]
+    pub fn live_mask(&self, rows: usize) -> BooleanBuffer {
+        let mut mask = BooleanBufferBuilder::new(rows);
+        mask.append_n(rows, true);
+        for row in self.0.iter().map(|row| row as usize).take_while(|row| *row < rows) {
+            mask.set_bit(row, false);
+        }
+        mask.finish()
     }
 }
 
@@ -90,21 +90,18 @@ impl<'de> Deserialize<'de> for DeleteVector {
 mod tests {
     use super::*;
 
-    fn check(dead: &[u32], range: Range<u32>, expected: &[Range<u32>]) {
-        let vector: DeleteVector = dead.iter().copied().collect();
-        assert_eq!(vector.live_runs(range.clone()).collect::<Vec<_>>(), expected, "{dead:?} in {range:?}");
-    }
-
     #[test]
-    fn what_is_not_deleted_comes_in_runs() {
-        check(&[], 0..0, &[]);
-        check(&[], 0..3, &[0..3]);
-        check(&[0, 1, 2], 0..3, &[]);
-        check(&[0], 0..3, &[1..3]);
-        check(&[2], 0..3, &[0..2]);
-        check(&[1, 4, 5], 0..8, &[0..1, 2..4, 6..8]);
-        check(&[1, 4, 5], 4..7, &[6..7]);
-        check(&[9], 4..7, &[4..7]);
+    fn what_is_not_deleted_counts() {
+        let check = |dead: &[u32], rows: usize, expected: &[usize]| {
+            let mask = dead.iter().copied().collect::<DeleteVector>().live_mask(rows);
+            assert_eq!(mask.len(), rows);
+            assert_eq!(mask.set_indices().collect::<Vec<_>>(), expected, "{dead:?} of {rows}");
+        };
+        check(&[], 0, &[]);
+        check(&[], 3, &[0, 1, 2]);
+        check(&[0, 1, 2], 3, &[]);
+        check(&[1, 4, 5], 8, &[0, 2, 3, 6, 7]);
+        check(&[1, 9], 3, &[0, 2]);
     }
 
     #[test]

@@ -98,6 +98,8 @@ impl KeyStream {
     /// # Errors
     /// As [`KeyStream::open`].
     pub(crate) async fn next(&mut self, converter: &RowConverter) -> Result<Option<Rows>> {
+        // Keys in memory never make the stream wait: others get their turn here.
+        tokio::task::yield_now().await;
         loop {
             let Some(batch) = self.stream.next().await else { return Ok(None) };
             let batch = batch.map_err(|e| parquet_error(e, &self.file))?;

@@ -40,7 +40,7 @@ pub async fn scan_partition(
         let named =
             |e: cairn_types::Error| e.context(format!("segment file {}", place.describe(&segment.file)));
         let decoded = format_of(segment.kind).decode(bytes, projection, MERGED_ROWS).map_err(named)?;
-        let batches = live(decoded, segment.deleted.clone()).collect::<Result<Vec<_>>>().map_err(named)?;
+        let batches = live(decoded, segment).collect::<Result<Vec<_>>>().map_err(named)?;
         scanned.push(SegmentRows { bucket: rowset.bucket, segment: segment.clone(), batches });
     }
     Ok(scanned)

@@ -21,6 +21,8 @@ use crate::volumes::PartitionPlace;
 
 /// Up to so many new rows are looked for one by one; of more, only their range is.
 const WANTED_VALUES_MAX: u64 = 4096;
+/// Older segments that are read at the same time, each holding some MiB of its keys.
+const OLD_AT_ONCE: usize = 8;
 
 /// Where the segments of a manifest are read.
 pub(crate) struct KeyFiles<'a> {
@@ -75,21 +77,25 @@ pub(crate) async fn hide_superseded(
         if old.is_empty() && new.len() < 2 {
             continue;
         }
-        let sources: Vec<_> = old.iter().chain(&new).map(|segment| Source::live(segment)).collect();
-        let superseded = files.superseded(&sources, &wanted).await?;
-        hidden_before |= superseded.iter().take(old.len()).any(|rows| !rows.is_empty());
-        let names: Vec<String> = sources.iter().map(|s| s.segment.file.clone()).collect();
-        hide(manifest, names.iter().map(String::as_str).zip(superseded));
+        // Old rows that count have different keys: their segments need not be compared with each other.
+        let mut found = Vec::new();
+        for old in old.chunks(OLD_AT_ONCE).chain(old.is_empty().then_some(&[][..])) {
+            let sources: Vec<_> = old.iter().chain(&new).map(|segment| Source::live(segment)).collect();
+            let superseded = files.superseded(&sources, &wanted).await?;
+            hidden_before |= superseded.iter().take(old.len()).any(|rows| !rows.is_empty());
+            found.extend(sources.iter().map(|s| s.segment.file.clone()).zip(superseded));
+        }
+        hide(manifest, found.iter().map(|(file, rows)| (file.as_str(), rows)));
     }
     Ok(hidden_before)
 }
 
 /// Adds rows to the delete vectors of the segments of these files.
-pub(crate) fn hide<'a>(manifest: &mut Manifest, rows: impl Iterator<Item = (&'a str, DeleteVector)>) {
+pub(crate) fn hide<'a>(manifest: &mut Manifest, rows: impl Iterator<Item = (&'a str, &'a DeleteVector)>) {
     for (file, dead) in rows.filter(|(_, dead)| !dead.is_empty()) {
         let segments = manifest.rowsets.iter_mut().flat_map(|rowset| &mut rowset.segments);
         for segment in segments.filter(|segment| segment.file == file) {
-            segment.deleted.get_or_insert_default().extend(&dead);
+            segment.deleted.get_or_insert_default().extend(dead);
         }
     }
 }
@@ -155,6 +161,8 @@ impl KeyFiles<'_> {
         sources: &[Source<'_>],
         wanted: &Wanted,
     ) -> Result<Vec<DeleteVector>> {
+        // Comparing keys is work like encoding them.
+        let _permit = self.ctx.encode_permits.acquire().await;
         let converter = self.converter()?;
         let mut superseded = vec![DeleteVector::default(); sources.len()];
         let mut streams = Vec::with_capacity(sources.len());

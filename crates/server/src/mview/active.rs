@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, Definition, InactiveCause, MviewState, Table};
 use cairn_mview::schedule::backoff;
-use cairn_types::{Error, Result, TableId};
+use cairn_types::{Error, Result, SqlType, TableId};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
@@ -43,7 +43,9 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
     let context = Arc::new(super::context(node, catalog, table)?);
     let found = node.engine.analyze_mview(context, &query, &definition.query, &names, &exprs).await?;
     for (old, new) in table.schema().columns.iter().zip(&found.schema.columns) {
-        if old.ty != new.ty {
+        // A view keeps its columns: a function that gives DATEs now may have given DATETIMEs when it was made.
+        let is_widened = (old.ty, new.ty) == (SqlType::DateTime, SqlType::Date);
+        if old.ty != new.ty && !is_widened {
             return Err(Error::analysis(format!(
                 "column schema not compatible: ({} {}) and ({} {})",
                 old.name, old.ty, new.name, new.ty

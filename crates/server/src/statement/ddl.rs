@@ -151,7 +151,7 @@ async fn query_columns(
             ty: stored_type(field.data_type())?,
             key: false,
             aggregate: None,
-            nullable: Some(true),
+            nullable: None,
             default: None,
             auto_increment: false,
             generated: None,

@@ -94,6 +94,8 @@ fn is_lossless(given: &DataType, kept: &DataType) -> bool {
         | (DataType::UInt16, DataType::Int32)
         | (DataType::UInt32, DataType::Int64)
         | (DataType::UInt64, DataType::Decimal256(39, 0)) => true,
+        // A DATE comes back from a DATETIME: functions gave DATETIMEs when some views were made.
+        (DataType::Date32, DataType::Timestamp(TimeUnit::Microsecond, None)) => true,
         // What functions of times make of microseconds has no smaller parts.
         (DataType::Timestamp(_, None), DataType::Timestamp(TimeUnit::Microsecond, None)) => true,
         (DataType::Decimal32(p, s) | DataType::Decimal64(p, s), DataType::Decimal128(kp, ks)) => {
