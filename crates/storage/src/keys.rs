@@ -137,7 +137,8 @@ fn candidates(
     wanted: &Wanted,
 ) -> std::result::Result<Vec<Range<u32>>, ParquetError> {
     let rows = metadata.file_metadata().num_rows();
-    let all = vec![0..u32::try_from(rows).map_err(|_| ParquetError::General("too many rows".into()))?];
+    let rows = u32::try_from(rows).map_err(|_| ParquetError::General("too many rows".into()))?;
+    let all = std::iter::once(0..rows).collect();
     let (Some(column_index), Some(offset_index)) = (metadata.column_index(), metadata.offset_index()) else {
         return Ok(all);
     };
