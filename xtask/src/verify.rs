@@ -1,5 +1,6 @@
 //! `verify` and `fix`: the steps in their order, each named and timed, the first failure ends the run.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -112,14 +113,26 @@ fn tests(root: &Path) -> Result<(), String> {
 }
 
 fn cargo(root: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
-    let command = format!("cargo {}", arguments.join(" "));
-    let status =
-        Command::new("cargo").args(arguments).envs(variables.iter().copied()).current_dir(root).status();
-    match status {
+    let shown = format!("cargo {}", arguments.join(" "));
+    let mut command = Command::new("cargo");
+    command.args(arguments).envs(variables.iter().copied()).current_dir(root);
+    std::env::vars_os().map(|(name, _)| name).filter(|name| is_of_cargo_run(name)).for_each(|name| {
+        command.env_remove(name);
+    });
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{command}` ended with {status}; its output stands above")),
-        Err(error) => Err(format!("`{command}` could not be started: {error}")),
+        Ok(status) => Err(format!("`{shown}` ended with {status}; its output stands above")),
+        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
     }
+}
+
+/// Whether `cargo run` told us this about ourselves. Build scripts watch such variables (that of `ring` does): a cargo that
+/// inherits them compiles ring anew, and all that stands on it, DataFusion included, and so does the next one without them.
+fn is_of_cargo_run(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
 #[allow(
@@ -152,6 +165,16 @@ mod tests {
                 && text.ends_with("not run: docs"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_a_build_is_to_know_is_passed_on() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "OUT_DIR"] {
+            assert!(is_of_cargo_run(OsStr::new(name)), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL", "RUSTFLAGS", "PATH"] {
+            assert!(!is_of_cargo_run(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

@@ -69,12 +69,15 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Makes `dir` and its parents.
+/// Makes `dir` and its parents, for the user of this process alone: metadata holds the secrets of storage volumes.
 ///
 /// # Errors
 /// `Unavailable`.
 pub fn create_dir(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).map_err(|e| io_error("create folder", dir, &e))
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir).map_err(|e| io_error("create folder", dir, &e))
 }
 
 /// Removes one file; it may be gone already.

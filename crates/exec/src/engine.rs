@@ -14,8 +14,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use sqlparser::ast::{Query, Statement};
 
@@ -28,7 +28,11 @@ use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
+use crate::workers::Workers;
 use crate::{constant, count_distinct, files, functions, partition_clause, semantics};
+
+/// Of a thread that runs queries: expressions nest, and each level of operators polls the one below.
+const STACK_BYTES: usize = 8 << 20;
 
 /// Limits of the process that runs queries.
 #[derive(Clone, Debug)]
@@ -39,12 +43,15 @@ pub struct EngineOptions {
     pub spill_dir: PathBuf,
     /// Disk for spilling, in bytes.
     pub spill_bytes_max: u64,
+    /// Threads that queries run on.
+    pub threads: usize,
 }
 
 /// Plans and runs queries.
 pub struct Engine {
     base: SessionState,
     memory: Arc<dyn MemoryPool>,
+    workers: Workers,
     pub(crate) tablets: Arc<Tablets>,
     pub(crate) system: Arc<dyn SystemTables>,
     pub(crate) definitions: Memo<rewrite::Kept>,
@@ -93,6 +100,8 @@ impl Engine {
         tablets: Arc<Tablets>,
         system: Arc<dyn SystemTables>,
     ) -> Result<Arc<Self>> {
+        let workers = Workers::new(options.threads, STACK_BYTES)
+            .map_err(|e| Error::unavailable(format!("cannot start the threads of queries: {e}")))?;
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(options.memory_bytes_max));
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
@@ -118,6 +127,7 @@ impl Engine {
         Ok(Arc::new(Self {
             base,
             memory,
+            workers,
             tablets,
             system,
             definitions: Memo::default(),
@@ -362,6 +372,6 @@ impl Planned {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
         }
         let plan = self.physical().await?;
-        execute_stream(plan, self.task_context()).map_err(from_datafusion)
+        self.context.engine.workers.run(plan, self.task_context()).map_err(from_datafusion)
     }
 }

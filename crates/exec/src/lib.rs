@@ -36,6 +36,7 @@ mod semantics;
 mod sql_types;
 mod table;
 mod tablets;
+mod workers;
 
 pub use engine::{Engine, EngineOptions, Planned, QueryContext};
 pub use error::{from_datafusion, to_datafusion};

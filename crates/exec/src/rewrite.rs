@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
+    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
 };
 
 /// Names that mean the same.
@@ -54,12 +54,33 @@ pub(crate) fn rewrite(expr: &mut Expr) {
     }
     let Expr::Function(function) = expr else { return };
     let Some(name) = simple_name(function) else { return };
+    if name == "group_concat" {
+        separate(function);
+    }
+    let Some(name) = simple_name(function) else { return };
     if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {
         set_name(function, new);
     }
     let Some(name) = simple_name(function).map(str::to_owned) else { return };
     if let Some(new) = arguments(function).and_then(|args| as_expression(&name, args)) {
         *expr = new;
+    }
+}
+
+/// `group_concat(x ORDER BY y SEPARATOR ';')`: the separator, a comma where none is given, becomes the second argument.
+fn separate(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let mut separator = None;
+    list.clauses.retain(|clause| match clause {
+        FunctionArgumentClause::Separator(value) => {
+            separator = Some(Expr::Value(value.clone()));
+            false
+        }
+        _ => true,
+    });
+    if list.args.len() == 1 {
+        let separator = separator.unwrap_or_else(|| text(","));
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
     }
 }
 

@@ -30,6 +30,8 @@ use crate::prepared::{PreparedManifest, PreparedSegment, merge};
 use crate::prune;
 use crate::tablets::{SegmentReaders, SegmentRef, Tablets};
 
+/// Segments with fewer rows together are read by one task.
+const PARTED_ROWS_MIN: u64 = 64 << 10;
 /// Manifests that one scan loads at once.
 const MANIFESTS_AT_ONCE: usize = 16;
 
@@ -255,16 +257,14 @@ impl TableProvider for TabletTable {
             let schema = datafusion::common::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let groups = group(
-            segments.into_iter().map(|s| s.with_info(&info).into_file()).collect(),
-            state.config().target_partitions(),
-        );
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
         // The filter itself comes back with the optimizer's pushdown, once.
         let lookup = match &filter {
             Some(filter) => prune::is_lookup(filter, &self.schema, &self.olap()?.sort_key),
             None => false,
         };
+        let segments = segments.into_iter().map(|s| s.with_info(&info)).collect();
+        let groups = groups(segments, state.config().target_partitions(), lookup || limit.is_some());
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(readers)
@@ -282,6 +282,17 @@ impl TableProvider for TabletTable {
 /// Files never go through DataFusion's object stores: [`SegmentReaders`] opens them. The name is a formality.
 pub(crate) fn object_store_url() -> Result<ObjectStoreUrl> {
     ObjectStoreUrl::parse("cairn://segments")
+}
+
+/// Spreads segments over `count` groups. Where they are fewer than groups, each group gets a part of each, unless `few`
+/// rows are wanted: opening a segment costs more than reading these.
+fn groups(segments: Vec<SegmentRef>, count: usize, few: bool) -> Vec<FileGroup> {
+    let rows: u64 = segments.iter().map(|s| s.segment.rows).sum();
+    if few || segments.len() >= count || rows < PARTED_ROWS_MIN {
+        return group(segments.into_iter().map(SegmentRef::into_file).collect(), count);
+    }
+    let parts = |number| segments.iter().filter_map(|s| s.part(number, count)).collect::<Vec<_>>();
+    (0..count).map(parts).filter(|files| !files.is_empty()).map(FileGroup::new).collect()
 }
 
 /// Spreads files over `count` groups of about equal bytes; neighbours stay together.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, Partition};
@@ -13,6 +13,7 @@ use cairn_storage::manifest::{Segment, SegmentKind};
 use cairn_storage::{SegmentReader, StorageContext};
 use cairn_types::{PartitionId, Result};
 use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -22,6 +23,9 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use crate::error::to_datafusion;
 use crate::prepared::{PreparedManifest, PreparedManifests, PreparedSegment};
 use crate::table::ScanInfo;
+
+/// Parts of segments have a multiple of so many rows: that of a page.
+const PART_ROWS: usize = 4 << 10;
 
 /// The storage engine as scans use it.
 pub struct Tablets {
@@ -41,6 +45,33 @@ pub(crate) struct SegmentRef {
 }
 
 impl SegmentRef {
+    /// The part `number` of `count` of its rows, as a file of its own: whole pages, as many in each part as in others. `None`:
+    /// there are too few for this part to get any.
+    pub(crate) fn part(&self, number: usize, count: usize) -> Option<PartitionedFile> {
+        let rows = usize::try_from(self.segment.rows).unwrap_or(usize::MAX);
+        let pages = rows.div_ceil(PART_ROWS);
+        let edge = |part: usize| (pages * part / count * PART_ROWS).min(rows);
+        let range = edge(number)..edge(number + 1);
+        let range_rows = range.len();
+        if range_rows == 0 {
+            return None;
+        }
+        let selection = match &self.live {
+            None => RowSelection::from_consecutive_ranges(std::iter::once(range), rows),
+            Some(live) => {
+                let mut mask = BooleanBufferBuilder::new(rows);
+                mask.append_n(range.start, false);
+                mask.append_buffer(&live.slice(range.start, range.len()));
+                mask.append_n(rows - range.end, false);
+                RowSelection::from_boolean_buffer(mask.finish())
+            }
+        };
+        let mut statistics = Statistics::clone(&self.statistics).to_inexact();
+        statistics.num_rows = Precision::Inexact(range_rows);
+        let whole = Self { live: None, statistics: Arc::new(statistics), ..self.clone() };
+        Some(whole.into_file().with_extension(ParquetRowSelection::new(selection)))
+    }
+
     /// The file that DataFusion asks [`SegmentReaders`] for.
     pub(crate) fn into_file(self) -> PartitionedFile {
         let path = format!("{}/{}", self.partition, self.segment.file);

@@ -87,6 +87,7 @@ impl Node {
             memory_bytes_max: limits.query_bytes_max,
             spill_dir: data_dir.join("spill"),
             spill_bytes_max: limits.spill_bytes_max,
+            threads: limits.parallelism,
         };
         let sessions = Arc::new(Sessions::default());
         let jobs = Arc::new(JobsView::default());

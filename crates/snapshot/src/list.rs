@@ -31,7 +31,9 @@ impl SnapshotStatus {
     pub fn defect(&self) -> Option<&str> {
         match self {
             Self::Finished(_) => None,
-            Self::Torn => Some("it has no marker: its job did not finish, or it was being removed"),
+            Self::Torn => {
+                Some("it has no marker: its job is running or did not finish, or it was being removed")
+            }
             Self::Damaged(why) => Some(why),
         }
     }

@@ -88,6 +88,40 @@ async fn hostile_sql_ends_in_an_error_and_the_server_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn queries_that_never_let_go_are_ended_and_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "CREATE TABLE d.t (k BIGINT, v BIGINT) DISTRIBUTED BY HASH(k) BUCKETS 2").await;
+    run(&mut conn, "INSERT INTO d.t SELECT n.value, n.value * 7 FROM generate_series(1, 300000) n").await;
+    // No pair passes: the join computes for an hour until it has a row.
+    let endless = "SELECT count(*) FROM d.t a, d.t b WHERE a.v * b.v % 1000 = -1";
+    let mut victims = Vec::new();
+    for _ in 0..4 {
+        let mut victim = server.connect().await;
+        let id = one(&mut victim, "SELECT connection_id()").await;
+        victims.push((id, tokio::spawn(async move { error(&mut victim, endless).await })));
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let start = Instant::now();
+    let listed = rows(&mut conn, "SHOW PROCESSLIST").await;
+    assert_eq!(listed.iter().filter(|row| row.iter().any(|cell| cell == endless)).count(), 4, "{listed:?}");
+    for (id, _) in &victims {
+        run(&mut conn, &format!("KILL QUERY {id}")).await;
+    }
+    for (_, victim) in victims {
+        assert_eq!(victim.await.unwrap().0, 1317);
+    }
+    run(&mut conn, "SET query_timeout = 1").await;
+    assert_eq!(error(&mut conn, endless).await.0, 5024);
+    run(&mut conn, "SET query_timeout = 300").await;
+    // The threads are free again.
+    assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "300000");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn queries_can_be_killed_and_run_out_of_time_and_memory() {
     let dir = tempfile::tempdir().unwrap();
     let server = Start::default().run(&dir.path().join("data"));

@@ -82,7 +82,7 @@ impl StreamLoadRequest {
             label: label(headers)?.unwrap_or_else(new_label),
             format: format(headers)?,
             compression: compression(headers)?,
-            columns: headers.nonempty("columns")?.map(parse_columns).transpose()?,
+            columns: headers.nonempty("columns")?.map(load_columns).transpose()?,
             filter: headers.nonempty("where")?.map(str::to_owned),
             partitions: headers
                 .nonempty("partitions")?
@@ -204,6 +204,26 @@ fn compression(headers: LoadHeaders<'_>) -> Result<Option<Compression>> {
         (None, None) => return Ok(None),
     };
     Compression::parse(value).map_err(|e| e.context(format!("Header '{name}'")))
+}
+
+fn load_columns(text: &str) -> Result<Vec<LoadColumn>> {
+    let columns = parse_columns(text)?;
+    let deletes = |column: &LoadColumn| match column {
+        LoadColumn::Field(name) => name.eq_ignore_ascii_case("__op"),
+        LoadColumn::Computed { name, expression } => name.eq_ignore_ascii_case("__op") && expression != "0",
+    };
+    // A row that is meant to be deleted must not be taken for one to be kept.
+    match columns.iter().any(deletes) {
+        true => Err(Error::unsupported(
+            "'__op' in the Stream Load header 'columns' is not supported: rows are inserted or take the place of rows with the \
+             same key, a load deletes none. Leave it out",
+        )),
+        // It asks for what is done anyway.
+        false => Ok(columns
+            .into_iter()
+            .filter(|c| !matches!(c, LoadColumn::Computed { name, .. } if name.eq_ignore_ascii_case("__op")))
+            .collect()),
+    }
 }
 
 /// Times are computed in UTC. Another zone is harmless where nothing is computed: values are loaded as they are written.

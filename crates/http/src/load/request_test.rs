@@ -176,6 +176,16 @@ fn bad_values_are_refused_with_header_and_value() {
 }
 
 #[test]
+fn deletes_by_load_are_refused_by_name() {
+    for columns in ["k,v,__op", "k,__OP='delete'", "__op=1,k"] {
+        let error = parse(&[("columns", columns)]).unwrap_err();
+        assert!(error.message().contains("'__op'"), "{columns}: {error}");
+    }
+    let request = parse(&[("columns", "k,__op=0")]).unwrap();
+    assert_eq!(request.columns.unwrap().len(), 1);
+}
+
+#[test]
 fn headers_that_contradict_each_other_are_refused() {
     let cases: [(&[(&str, &str)], &str); 6] = [
         (&[("compression", "gzip"), ("content-encoding", "gzip")], "both"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn_catalog::{Distribution, Partitioning, TableModel};
+use cairn_env::Action;
 use cairn_storage::testing::TestCluster;
 use cairn_storage::{CommitRequest, Committer, CompactionSettings, LoadOptions, compact};
 use cairn_types::{Literal, SqlType, TableId};
@@ -217,4 +218,37 @@ async fn rows_hidden_beside_a_compaction_stay_hidden() {
     done.store(true, Ordering::Relaxed);
     assert!(compactions.await.unwrap() > 0);
     assert_is(&cluster, table, &expected).await;
+}
+
+#[tokio::test]
+async fn failpoints_leave_an_allowed_state() {
+    let loads = ["load.after_segments", "load.after_manifests", "load.after_commit"];
+    let compactions = ["compaction.after_segments", "compaction.after_manifest", "compaction.after_commit"];
+    for failpoint in loads.into_iter().chain(compactions) {
+        let cluster = TestCluster::new().await.unwrap();
+        let table = keyed_table(&cluster, TableModel::Primary, SqlType::BigInt, 1);
+        let (mut before, rows) =
+            (Model::new(), |text: &str| (0..9).map(|k| int_row(k, text)).collect::<Vec<_>>());
+        for round in 0..4 {
+            let rows = rows(&format!("round {round}"));
+            load_with(&cluster, table, &rows, 1 << 20, false).await;
+            apply(&mut before, &rows);
+        }
+        let mut after = before.clone();
+        cluster.env.failpoints().set(failpoint, Action::Error);
+        if loads.contains(&failpoint) {
+            apply(&mut after, &rows("last"));
+            assert!(load(&cluster, table, &rows("last")).await.is_err(), "{failpoint}");
+        } else {
+            let id = cluster.meta.newest().partitions().next().unwrap().id;
+            assert!(compact(&cluster.ctx, id, &SETTINGS).await.is_err(), "{failpoint}");
+        }
+        cluster.env.failpoints().clear(failpoint);
+        assert_is(&cluster, table, if failpoint == "load.after_commit" { &after } else { &before }).await;
+        // Whatever was left is no hindrance.
+        load_with(&cluster, table, &rows("last"), 1 << 20, false).await;
+        apply(&mut after, &rows("last"));
+        compact_all(&cluster, table).await;
+        assert_is(&cluster, table, &after).await;
+    }
 }

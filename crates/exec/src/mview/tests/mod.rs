@@ -204,6 +204,7 @@ impl World {
             memory_bytes_max: 64 << 20,
             spill_dir: std::env::temp_dir(),
             spill_bytes_max: 1 << 20,
+            threads: 2,
         };
         let system = Arc::new(Fixed(Arc::clone(&catalog)));
         (Engine::new(&options, Arc::new(Tablets::new(storage)), system).unwrap(), catalog)

@@ -21,6 +21,7 @@ impl Store {
             memory_bytes_max: 64 << 20,
             spill_dir: std::env::temp_dir(),
             spill_bytes_max: 1 << 20,
+            threads: 2,
         };
         let tablets = Arc::new(Tablets::new(Arc::clone(&cluster.ctx)));
         let system = Arc::new(Fixed(cluster.ctx.meta.catalog()));

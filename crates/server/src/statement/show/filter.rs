@@ -144,6 +144,7 @@ mod tests {
             memory_bytes_max: 64 << 20,
             spill_dir: spill_dir.to_owned(),
             spill_bytes_max: 1 << 20,
+            threads: 2,
         };
         Engine::new(&options, Arc::new(Tablets::new(storage)), Arc::new(Fixed(Arc::clone(catalog)))).unwrap()
     }
