@@ -15,9 +15,9 @@ use crate::settings;
 /// Between two looks for work.
 const TICK_MS: u64 = 1_000;
 
-/// A job is followed by a rest of so many times its length before the next one begins: snapshots taken in a loop leave nine
-/// tenths of the time to writers. A single one never waits.
-const REST_FACTOR: u64 = 9;
+/// A job is followed by a rest of so many times its length before the next one begins, so that snapshots taken in a loop, with all
+/// that making and dropping them costs beside the jobs, leave nine tenths of their rate to writers. A single one never waits.
+const REST_FACTOR: u64 = 24;
 /// The longest rest.
 const REST_MS_MAX: u64 = 5_000;
 
