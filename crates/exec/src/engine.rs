@@ -371,6 +371,11 @@ impl Planned {
             let rows = futures::stream::once(std::future::ready(Ok(row)));
             return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
         }
+        self.run().await.map(|(_, rows)| rows)
+    }
+
+    /// Starts the query: the plan as it runs, and its rows.
+    pub(crate) async fn run(&self) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream)> {
         let plan = self.physical().await?;
         self.context.engine.workers.run(plan, self.task_context()).map_err(from_datafusion)
     }

@@ -6,7 +6,8 @@ use cairn_types::Result;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+use futures::StreamExt;
 
 use crate::engine::Planned;
 use crate::error::from_datafusion;
@@ -70,8 +71,10 @@ fn notes(unused: &[String], detail: Detail) -> Vec<String> {
 /// # Errors
 /// As running the query.
 pub async fn explain_analyze(planned: &Planned) -> Result<Vec<String>> {
-    let plan = planned.physical().await?;
-    collect(Arc::clone(&plan), planned.task_context()).await.map_err(from_datafusion)?;
+    let (plan, mut rows) = planned.run().await?;
+    while let Some(batch) = rows.next().await {
+        batch.map_err(from_datafusion)?;
+    }
     let mut lines = Vec::new();
     let one_line = |node: &Arc<dyn ExecutionPlan>| {
         DisplayableExecutionPlan::with_metrics(node.as_ref()).one_line().to_string().trim_end().to_owned()

@@ -53,8 +53,7 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         return;
     }
     let Expr::Function(function) = expr else { return };
-    let Some(name) = simple_name(function) else { return };
-    if name == "group_concat" {
+    if simple_name(function) == Some("group_concat") {
         separate(function);
     }
     let Some(name) = simple_name(function) else { return };

@@ -47,7 +47,7 @@ impl Workers {
         Ok(Self { runtime: Some(builder.enable_all().build()?) })
     }
 
-    /// Runs `plan`. Dropping the stream ends it.
+    /// Runs `plan`: the plan as it runs, and its rows. Dropping the stream ends it.
     ///
     /// # Errors
     /// What starting the plan finds.
@@ -55,14 +55,14 @@ impl Workers {
         &self,
         plan: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream)> {
         let runtime = self.runtime.as_ref().ok_or_else(|| exec_datafusion_err!("queries have ended"))?;
         let stopped = Stopped::default();
         let plan = stoppable(plan, &stopped)?;
-        let schema = plan.schema();
+        let (schema, running_plan) = (plan.schema(), Arc::clone(&plan));
         let (send, batches) = mpsc::channel(BATCHES_AHEAD);
         let task = runtime.spawn(async move {
-            let mut stream = execute_stream(plan, context)?;
+            let mut stream = execute_stream(running_plan, context)?;
             while let Some(batch) = stream.next().await {
                 if send.send(batch).await.is_err() {
                     break;
@@ -74,7 +74,7 @@ impl Workers {
         let rows = futures::stream::unfold(running, |mut running| async {
             running.next().await.map(|batch| (batch, running))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+        Ok((plan, Box::pin(RecordBatchStreamAdapter::new(schema, rows))))
     }
 }
 

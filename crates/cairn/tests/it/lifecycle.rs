@@ -98,10 +98,11 @@ async fn queries_that_never_let_go_are_ended_and_others_go_on() {
     // No pair passes: the join computes for an hour until it has a row.
     let endless = "SELECT count(*) FROM d.t a, d.t b WHERE a.v * b.v % 1000 = -1";
     let mut victims = Vec::new();
-    for _ in 0..4 {
+    let analyzed = format!("EXPLAIN ANALYZE {endless}");
+    for sql in std::iter::repeat_n(endless.to_owned(), 4).chain([analyzed]) {
         let mut victim = server.connect().await;
         let id = one(&mut victim, "SELECT connection_id()").await;
-        victims.push((id, tokio::spawn(async move { error(&mut victim, endless).await })));
+        victims.push((id, tokio::spawn(async move { error(&mut victim, &sql).await })));
     }
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let start = Instant::now();

@@ -207,23 +207,27 @@ fn compression(headers: LoadHeaders<'_>) -> Result<Option<Compression>> {
 }
 
 fn load_columns(text: &str) -> Result<Vec<LoadColumn>> {
-    let columns = parse_columns(text)?;
-    let deletes = |column: &LoadColumn| match column {
-        LoadColumn::Field(name) => name.eq_ignore_ascii_case("__op"),
-        LoadColumn::Computed { name, expression } => name.eq_ignore_ascii_case("__op") && expression != "0",
-    };
+    let mut columns = parse_columns(text)?;
+    // That rows are inserted is what is done anyway.
+    columns.retain(
+        |c| !matches!(c, LoadColumn::Computed { name, expression } if is_op(name) && expression == "0"),
+    );
+    let mut names = columns.iter().map(|c| match c {
+        LoadColumn::Field(name) | LoadColumn::Computed { name, .. } => name,
+    });
     // A row that is meant to be deleted must not be taken for one to be kept.
-    match columns.iter().any(deletes) {
+    match names.any(|name| is_op(name)) {
         true => Err(Error::unsupported(
             "'__op' in the Stream Load header 'columns' is not supported: rows are inserted or take the place of rows with the \
              same key, a load deletes none. Leave it out",
         )),
-        // It asks for what is done anyway.
-        false => Ok(columns
-            .into_iter()
-            .filter(|c| !matches!(c, LoadColumn::Computed { name, .. } if name.eq_ignore_ascii_case("__op")))
-            .collect()),
+        false => Ok(columns),
     }
+}
+
+/// The column by which StarRocks tells rows to be deleted from others.
+fn is_op(name: &str) -> bool {
+    name.eq_ignore_ascii_case("__op")
 }
 
 /// Times are computed in UTC. Another zone is harmless where nothing is computed: values are loaded as they are written.
