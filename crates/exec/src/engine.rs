@@ -9,6 +9,7 @@ use cairn_catalog::{Catalog, View};
 use cairn_ingest::DISPLAY_NAME;
 use cairn_types::{Error, Result};
 use datafusion::catalog::TableProvider;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -115,7 +116,7 @@ impl Engine {
         let url = object_store_url().map_err(from_datafusion)?;
         runtime.register_object_store(url.as_ref(), Arc::new(object_store::memory::InMemory::new()));
         let mut builder = SessionStateBuilder::new()
-            .with_config(config())
+            .with_config(config().map_err(from_datafusion)?)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_physical_optimizer_rules(count_distinct::rules())
@@ -295,7 +296,7 @@ fn display_name(field: &arrow::datatypes::Field) -> String {
 }
 
 /// DataFusion's settings that do not change from query to query.
-fn config() -> SessionConfig {
+fn config() -> datafusion::common::Result<SessionConfig> {
     let mut config = SessionConfig::new();
     let options = config.options_mut();
     options.sql_parser.enable_ident_normalization = false;
@@ -304,7 +305,10 @@ fn config() -> SessionConfig {
     options.catalog.create_default_catalog_and_schema = false;
     options.catalog.information_schema = false;
     options.execution.parquet.schema_force_view_types = true;
-    config
+    // A file for each batch that a repartition spills: its reader waits for the oldest file, and would wait for ever
+    // for an open one whose writer waits for the reader (apache/datafusion#24883, not yet in DataFusion 55.2).
+    options.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1)?;
+    Ok(config)
 }
 
 impl QueryContext {
