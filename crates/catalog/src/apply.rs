@@ -68,6 +68,8 @@ impl Catalog {
             CreateUser { user, if_not_exists } => self.create_user(user, *if_not_exists),
             AlterUser { user } => self.alter_user(user),
             DropUser { name, if_exists } => self.drop_user(name, *if_exists),
+            Grant { user, on, privileges } => self.grant(user, on, privileges),
+            Revoke { user, on, privileges } => self.revoke(user, on, privileges),
             Set { name, value } => self.set(name, value),
             SetSnapshotPolicy { policy } => self.set_snapshot_policy(policy.as_ref()),
             BeginSnapshot(spec) => self.begin_snapshot(now, spec),

@@ -3,15 +3,15 @@
 //! Commands are JSON in the journal and stay readable for ever: a field that is added later has a default; an
 //! unknown command or field is a stop with a message, never skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_types::{
-    DbId, Error, PartitionId, Schema, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId,
+    DbId, Error, PartitionId, Privilege, Schema, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bounds, Definition, Distribution, InactiveCause, ManifestRef, Partitioning, RefreshRequest,
+    Bounds, Definition, Distribution, GrantedOn, InactiveCause, ManifestRef, Partitioning, RefreshRequest,
     RefreshScheme, RefreshSpec, RunAdvance, SnapshotKind, SnapshotPolicy, TableModel, TaskOf, TaskRunSpec,
     TaskSpec, User, View, VolumeKind,
 };
@@ -190,6 +190,16 @@ pub enum Command {
     DropUser {
         name: String,
         if_exists: bool,
+    },
+    Grant {
+        user: String,
+        on: Vec<GrantedOn>,
+        privileges: BTreeSet<Privilege>,
+    },
+    Revoke {
+        user: String,
+        on: Vec<GrantedOn>,
+        privileges: BTreeSet<Privilege>,
     },
 
     Set {

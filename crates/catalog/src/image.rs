@@ -251,10 +251,7 @@ pub fn to_json(catalog: &Catalog, index: u64) -> serde_json::Value {
         let volume = crate::Volume { properties: volume.masked_properties(), ..crate::Volume::clone(volume) };
         shown.volumes.insert(volume.id, Arc::new(volume));
     }
-    let users: Vec<_> = shown
-        .users()
-        .map(|u| serde_json::json!({"name": u.name, "plugin": u.plugin, "has_password": u.has_password()}))
-        .collect();
+    let users: Vec<_> = shown.users().map(|u| user_to_json(u)).collect();
     serde_json::json!({
         "index": index,
         "cluster": shown.cluster,
@@ -271,5 +268,15 @@ pub fn to_json(catalog: &Catalog, index: u64) -> serde_json::Value {
         "settings": shown.settings.iter().collect::<BTreeMap<_, _>>(),
         "tasks": shown.tasks.values().collect::<Vec<_>>(),
         "task_runs": shown.task_runs.values().collect::<Vec<_>>(),
+    })
+}
+
+/// What a person may see of a user: no digest.
+fn user_to_json(user: &crate::User) -> serde_json::Value {
+    serde_json::json!({
+        "name": user.name,
+        "plugin": user.plugin,
+        "has_password": user.has_password(),
+        "grants": user.grants,
     })
 }

@@ -20,6 +20,7 @@ mod bounds_index;
 mod command;
 pub mod database;
 mod floor;
+mod grant;
 pub mod image;
 mod model;
 mod mview;
@@ -30,6 +31,7 @@ pub mod partition;
 pub mod partitioning;
 pub mod restore;
 pub mod retention;
+mod seen;
 mod setting;
 mod snapshot;
 mod table;
@@ -52,6 +54,7 @@ pub use command::{
 };
 pub use database::{Database, Dropped, SYSTEM_DATABASES};
 pub use floor::Floor;
+pub use grant::{Granted, GrantedOn, Object, ROOT};
 pub use model::TableModel;
 pub use mview::{
     Base, Definition, Freshness, InactiveCause, LinkColumn, Mview, MviewState, PartitionLink, RefreshScheme,
@@ -133,7 +136,11 @@ impl Catalog {
             partitions: OrdMap::new(),
             default_volume: volume.id,
             volumes: OrdMap::unit(volume.id, Arc::new(volume)),
-            users: OrdMap::unit("root".to_owned(), Arc::new(User::without_password("root"))),
+            // As in the images of clusters that were made before there were grants.
+            users: OrdMap::unit(
+                ROOT.to_owned(),
+                Arc::new(User { grants: None, ..User::without_password(ROOT) }),
+            ),
             txns: OrdMap::new(),
             snapshots: OrdMap::new(),
             snapshot_policy: None,

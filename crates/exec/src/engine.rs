@@ -203,7 +203,7 @@ impl Engine {
         let context = Arc::clone(&names.context);
         let header = Header::of(query);
         let mut query = query.clone();
-        normalize(&context, &context.database, &mut query)?;
+        normalize(&names, &context.database, &mut query)?;
         files::register(&context, &mut query).await?;
         let state = self.state(&context, names, &context.database);
         let plan = plan_query(&state, query).await?;
@@ -220,8 +220,9 @@ impl Engine {
         default_db: &str,
     ) -> Result<(LogicalPlan, SessionState)> {
         let mut query = cairn_sql::parse_query(query)?;
-        normalize(context, default_db, &mut query)?;
-        let state = self.state(context, Names::of(context), default_db);
+        let names = Names { defined: true, ..Names::of(context) };
+        normalize(&names, default_db, &mut query)?;
+        let state = self.state(context, names, default_db);
         let plan = plan_query(&state, query).await?;
         Ok((plan, state))
     }
@@ -230,7 +231,7 @@ impl Engine {
     pub(crate) async fn plan_view(&self, names: Names, view: &View) -> Result<LogicalPlan> {
         let mut query = cairn_sql::parse_query(&view.query)?;
         let context = Arc::clone(&names.context);
-        normalize(&context, &view.default_db, &mut query)?;
+        normalize(&names, &view.default_db, &mut query)?;
         let state = self.state(&context, names, &view.default_db);
         let plan = plan_query(&state, query).await?;
         // The view's columns have the names they got when it was made, whatever its tables call them now.
@@ -279,9 +280,9 @@ impl Engine {
 }
 
 /// Brings `query` into a form that means in DataFusion what it means here.
-fn normalize(context: &QueryContext, database: &str, query: &mut Query) -> Result<()> {
-    names::normalize(query, context.facts.as_ref())?;
-    partition_clause::register(context, database, query)
+fn normalize(names: &Names, database: &str, query: &mut Query) -> Result<()> {
+    names::normalize(query, names.context.facts.as_ref())?;
+    partition_clause::register(names, database, query)
 }
 
 pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<LogicalPlan> {

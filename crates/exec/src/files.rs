@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
+use cairn_catalog::{Catalog, Object};
 use cairn_ingest::{BatchOptions, CsvOptions, CsvReader, DISPLAY_NAME, Target, TypedTarget, parse_separator};
 use cairn_objects::VolumeStore;
 use cairn_sql::ast::Property;
-use cairn_types::{Error, Result, SqlType};
+use cairn_types::{Error, Privilege, Result, SqlType};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{Session, TableProvider};
@@ -108,6 +109,18 @@ impl FilesLocation {
         Ok(this)
     }
 
+    /// That `user` may read and write there: files of the machine itself belong to who runs the cluster.
+    ///
+    /// # Errors
+    /// `PrivilegeDenied`.
+    pub fn check_access(&self, catalog: &Catalog, user: &str) -> Result<()> {
+        if self.path.starts_with("s3://") || self.path.starts_with("s3a://") {
+            return Ok(());
+        }
+        let denied = catalog.require(user, Privilege::Operate, Object::System);
+        denied.map_err(|e| e.context(format!("FILES() of a local path, '{}'", self.path)))
+    }
+
     /// The store of the path, and the path within it.
     ///
     /// # Errors
@@ -172,6 +185,7 @@ pub async fn table(context: &QueryContext, location: &FilesLocation) -> Result<A
     if let Some(key) = location.other.keys().next() {
         return Err(Error::unsupported(format!("FILES() property \"{key}\" is not supported for reading")));
     }
+    location.check_access(&context.catalog, &context.user)?;
     let env = context.engine.tablets.env();
     let (store, pattern) = location.open(env)?;
     let files = list(&store, &pattern, &location.path).await?;

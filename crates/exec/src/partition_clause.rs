@@ -10,16 +10,17 @@ use sqlparser::ast::{
 
 use crate::engine::QueryContext;
 use crate::mview::{Bound, ScanRestriction};
-use crate::resolve::{DEFAULT_CATALOG, find};
+use crate::resolve::{DEFAULT_CATALOG, Names, find};
 use crate::table::TabletTable;
 
 /// Makes a table of every such clause in `query` and puts its name there. Names without a database are those of
 /// `database`.
 ///
 /// # Errors
-/// `UnknownTable`, `UnknownDatabase`; `Analysis` for an unknown partition, and for what has no partitions.
-pub(crate) fn register(context: &QueryContext, database: &str, query: &mut Query) -> Result<()> {
-    let mut pass = Pass { context, database, ctes: Vec::new() };
+/// `UnknownTable`, `UnknownDatabase`; `PrivilegeDenied` as [`Names`]; `Analysis` for an unknown partition, and for what has
+/// no partitions.
+pub(crate) fn register(names: &Names, database: &str, query: &mut Query) -> Result<()> {
+    let mut pass = Pass { names, context: &names.context, database, ctes: Vec::new() };
     match query.visit(&mut pass) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -27,6 +28,7 @@ pub(crate) fn register(context: &QueryContext, database: &str, query: &mut Query
 }
 
 struct Pass<'a> {
+    names: &'a Names,
     context: &'a QueryContext,
     database: &'a str,
     /// The names in the WITH of each query that we are inside of.
@@ -108,6 +110,7 @@ impl Pass<'_> {
             return Err(no_partitions(name, "a table of the system"));
         }
         let (db, table) = find(&context.catalog, database, name)?;
+        self.names.check_select(table)?;
         let olap = table.olap().ok_or_else(|| no_partitions(name, "a view"))?;
         let id = |partition: &String| {
             let unknown = || Error::analysis(format!("Unknown partition '{partition}' in table '{name}'"));

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cairn_catalog::{Catalog, Database, Table, TableKind};
-use cairn_types::{Error, Result};
+use cairn_catalog::{Catalog, Database, Object, Table, TableKind};
+use cairn_types::{Error, Privilege, Result};
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::MemTable;
@@ -48,6 +48,9 @@ pub(crate) struct Names {
     pub(crate) depth: usize,
     /// Whether an MV that wants it gives the rows of its query instead of its own.
     pub(crate) transparent: bool,
+    /// Whether the names are those of a view or of a materialized view. What these read was allowed when they were made;
+    /// who asks now needs a privilege on them alone, as in StarRocks.
+    pub(crate) defined: bool,
 }
 
 impl fmt::Debug for Names {
@@ -110,7 +113,7 @@ impl SchemaProvider for InDatabase {
 impl Names {
     /// Names mean what the catalog has under them.
     pub(crate) fn of(context: &Arc<QueryContext>) -> Self {
-        Self { context: Arc::clone(context), depth: 0, transparent: false }
+        Self { context: Arc::clone(context), depth: 0, transparent: false, defined: false }
     }
 
     async fn lookup(&self, database: &str, name: &str) -> Result<Arc<dyn TableProvider>> {
@@ -128,8 +131,20 @@ impl Names {
             return Ok(Arc::new(table));
         }
         let (db, table) = find(&self.context.catalog, database, name)?;
+        self.check_select(table)?;
         self.context.bound.push(Bound::Table(Arc::clone(db), Arc::clone(table)));
         self.table(table).await
+    }
+
+    /// That whoever asks may read `table`.
+    ///
+    /// # Errors
+    /// `PrivilegeDenied`.
+    pub(crate) fn check_select(&self, table: &Table) -> Result<()> {
+        if self.defined {
+            return Ok(());
+        }
+        self.context.catalog.require(&self.context.user, Privilege::Select, Object::Table(table))
     }
 
     async fn table(&self, table: &Arc<Table>) -> Result<Arc<dyn TableProvider>> {
@@ -155,7 +170,7 @@ impl Names {
                         table.name
                     )));
                 }
-                let inside = Self { depth: self.depth + 1, ..self.clone() };
+                let inside = Self { depth: self.depth + 1, defined: true, ..self.clone() };
                 let plan = Box::pin(context.engine.plan_view(inside, view)).await;
                 let plan = plan.map_err(|e| e.context(format!("view '{}'", table.name)))?;
                 Ok(Arc::new(ViewTable::new(plan, None)))

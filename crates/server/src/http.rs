@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_catalog::TxnState;
+use cairn_catalog::{Object, Table, TxnState};
 use cairn_http::{
     Backend, Bootstrap, Health, LoadBody, LoadOutcome, LoadState, LoadStateKind, ProcRows, QueryColumn,
     QueryRequest, QueryRows, RestoreState, StreamLoadRequest,
 };
 use cairn_ingest::text::ColumnText;
 use cairn_sql::ast::DatabaseName;
-use cairn_types::{Error, ErrorKind, Literal, Result};
+use cairn_types::{Error, ErrorKind, Literal, Privilege, Result};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
@@ -61,8 +61,8 @@ impl Backend for HttpDoor {
         self.node.error_logs.read(file)
     }
 
-    async fn load_state(&self, _login: HttpUser, database: &str, label: &str) -> Result<LoadState> {
-        let catalog = self.node.catalog();
+    async fn load_state(&self, login: HttpUser, database: &str, label: &str) -> Result<LoadState> {
+        let catalog = self.node.catalog().seen_by(&login.name);
         let db = crate::analyze::find_database(&catalog, database)?;
         let newest = catalog.txns().filter(|t| t.db == db.id && t.label == label).last();
         Ok(match newest {
@@ -76,10 +76,15 @@ impl Backend for HttpDoor {
     }
 
     async fn cancel_load(&self, login: HttpUser, database: &str, label: &str) -> Result<()> {
-        let catalog = self.node.catalog();
+        let catalog = self.node.catalog().seen_by(&login.name);
         let db = crate::analyze::find_database(&catalog, database)?;
         let txn = catalog.txn_labelled(db.id, label).filter(|t| t.state == TxnState::Prepare);
         let txn = txn.ok_or_else(|| Error::not_found(format!("no open load has the label [{label}]")))?.id;
+        // A load in progress does not say into which tables: whoever may load into one of the database may cancel.
+        let may = |table: &&Arc<Table>| catalog.may(&login.name, Privilege::Insert, Object::Table(table));
+        if !catalog.tables_of(db.id).any(|table| may(&table)) {
+            catalog.require(&login.name, Privilege::Operate, Object::System)?;
+        }
         // The load itself finds out when it commits: an aborted transaction takes no changes.
         let reason = format!("cancelled by {}", login.name);
         self.node.propose(cairn_catalog::Command::AbortTxn { txn, reason }).await.map(|_| ())
@@ -108,7 +113,8 @@ impl Backend for HttpDoor {
         RestoreState::Finished
     }
 
-    async fn show_proc(&self, _login: HttpUser, path: &str) -> Result<ProcRows> {
+    async fn show_proc(&self, login: HttpUser, path: &str) -> Result<ProcRows> {
+        self.node.catalog().require(&login.name, Privilege::Operate, Object::System)?;
         let rows = show::proc(&self.node, path).await?;
         let columns = rows.columns().iter().map(|(name, _)| name.clone()).collect();
         let cell = |value: &Literal| (!value.is_null()).then(|| value.to_string());

@@ -1,6 +1,6 @@
 //! The MySQL door: logins and sessions over the node.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use cairn_mysql::{Account, Backend, ColumnDef, Login, ParamValue, Prepared, ResultWriter, SessionStatus};
 use cairn_sql::ast::{DatabaseName, Statement};
 use cairn_sql::{ParsedStatement, count_placeholders, parse_statements};
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Privilege, Result};
 use sqlparser::ast::Value;
 
 use crate::answer;
 use crate::node::Node;
 use crate::queries::SessionEntry;
+use crate::rows::like;
 use crate::session::{self, Session};
 use crate::statement::{describe, query};
 
@@ -56,12 +57,22 @@ impl Backend for MysqlDoor {
 pub fn account(node: &Node, user: &str, peer: SocketAddr) -> Option<Account> {
     let catalog = node.catalog();
     let user = catalog.user(user)?;
+    if user.host.as_ref().is_some_and(|host| !comes_from(host, peer.ip())) {
+        return None;
+    }
     if !user.has_password() {
         return peer.ip().is_loopback().then(Account::without_password);
     }
     let native = user.native_hash.parse().ok();
     let sha2 = user.sha2_digest.parse().ok();
     Some(Account::from_hashes(native, sha2))
+}
+
+/// Whether `address` is one of `host`: an address, one with `%` and `_`, or `localhost`.
+fn comes_from(host: &str, address: IpAddr) -> bool {
+    // IPv4 clients of a socket that takes both.
+    let address = address.to_canonical();
+    (address.is_loopback() && host.eq_ignore_ascii_case("localhost")) || like(host, &address.to_string())
 }
 
 /// `catalog.database` or `database`.
@@ -128,7 +139,7 @@ impl cairn_mysql::Session for Session {
     }
 
     async fn field_list(&mut self, table: &str, wildcard: &str) -> Result<Vec<ColumnDef>> {
-        describe::field_list(&self.catalog(), &self.database, table, wildcard)
+        describe::field_list(&self.seen(), &self.database, table, wildcard)
     }
 
     async fn reset(&mut self) -> Result<()> {
@@ -137,7 +148,8 @@ impl cairn_mysql::Session for Session {
     }
 
     async fn kill(&mut self, connection_id: u32) -> Result<()> {
-        self.node.sessions.kill(connection_id.into(), false, &self.user)
+        let all = self.require_system(Privilege::Operate).is_ok();
+        self.node.sessions.kill(connection_id.into(), false, &self.user, all)
     }
 
     async fn statistics(&mut self) -> String {

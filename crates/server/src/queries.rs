@@ -110,14 +110,14 @@ impl Sessions {
         self.open.lock().values().cloned().collect()
     }
 
-    /// Stops session `id`, or only what it runs. A user stops his own, root all.
+    /// Stops session `id`, or only what it runs. A user stops his own, and `all` if he runs the cluster.
     ///
     /// # Errors
     /// `NotFound` for no such session, `PrivilegeDenied` for somebody else's.
-    pub fn kill(&self, id: u64, query_only: bool, by: &str) -> Result<()> {
+    pub fn kill(&self, id: u64, query_only: bool, by: &str, all: bool) -> Result<()> {
         let entry = u32::try_from(id).ok().and_then(|id| self.open.lock().get(&id).cloned());
         let entry = entry.ok_or_else(|| Error::not_found(format!("Unknown thread id: {id}")))?;
-        if by != "root" && by != entry.user {
+        if !all && by != entry.user {
             let message =
                 format!("Access denied; you need the OPERATE privilege on SYSTEM to kill thread {id}");
             return Err(Error::new(cairn_types::ErrorKind::PrivilegeDenied, message));

@@ -12,8 +12,8 @@
 //! - What is not understood is refused with its place, what is understood and not supported by its name. Nothing is
 //!   skipped in silence, except what MySQL defines as a comment, and hints other than `SET_VAR` (`JOIN [SHUFFLE] t`).
 //!
-//! **Deliberately absent**: names are not looked up, types are not checked, privileges are not known here. That is
-//! the analysis, and it works on this AST.
+//! **Deliberately absent**: names are not looked up, types are not checked, and who may do what is not known here. That
+//! is the analysis, and it works on this AST.
 
 pub mod ast;
 mod balance;

@@ -5,6 +5,7 @@
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod privilege;
 pub mod schema;
 pub mod secret;
 pub mod sqltype;
@@ -12,6 +13,7 @@ pub mod value;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{DbId, JobId, PartitionId, SnapshotId, TableId, TaskId, TaskRunId, TxnId, VolumeId};
+pub use privilege::{ObjectKind, Privilege};
 pub use schema::{Column, ColumnDefault, Schema};
 pub use secret::is_secret_property;
 pub use sqltype::SqlType;

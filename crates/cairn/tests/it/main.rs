@@ -10,6 +10,7 @@ mod loads;
 mod mview_faults;
 mod mview_statements;
 mod mviews;
+mod privileges;
 mod shortage;
 mod slt;
 mod snapshots;

@@ -1,13 +1,14 @@
 //! What survives: images, commands of earlier versions, and a restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_catalog::{
-    Command, Definition, FirstRun, InactiveCause, LinkColumn, MviewSpec, PartitionChange, PartitionLink,
-    Partitioning, RefreshRange, RefreshScheme, RefreshSpec, RefreshTrigger, Reply, RunState, Seen,
-    SnapshotKind, SnapshotSpec, SnapshotState, Stamp, TaskOf, TimeUnit, Transform, Trim, View, image,
+    Command, Definition, FirstRun, GrantedOn, InactiveCause, LinkColumn, MviewSpec, PartitionChange,
+    PartitionLink, Partitioning, RefreshRange, RefreshScheme, RefreshSpec, RefreshTrigger, Reply, RunState,
+    Seen, SnapshotKind, SnapshotSpec, SnapshotState, Stamp, TaskOf, TimeUnit, Transform, Trim, User, View,
+    image,
 };
-use cairn_types::{PartitionId, Schema, TableId, TaskId, TaskRunId, VolumeId};
+use cairn_types::{ObjectKind, PartitionId, Privilege, Schema, TableId, TaskId, TaskRunId, VolumeId};
 use proptest::prelude::*;
 
 use crate::common::*;
@@ -162,6 +163,7 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
     let first_run = Some(FirstRun { query_id: "q".into(), definition: "SELECT 1".into(), priority: 50 });
     let filled = MviewSpec { first_run, ..spec.clone() };
     let every = RefreshTrigger::Every { start_ms: 1, every_ms: 60_000 };
+    let far = User { host: Some("10.0.0.%".into()), ..User::without_password("u") };
     let mut run = run_spec(TaskOf::Mview(mview));
     run.request.range = Some(RefreshRange::List { values: vec![vec![Some("a".into()), None]] });
     vec![
@@ -181,6 +183,25 @@ fn commands_v2(c: &Cluster1) -> Vec<Command> {
         Command::Trim(Trim { task_runs_before_ms: 1, task_runs_max: Some(2), ..Trim::default() }),
         Command::CommitRefresh(Box::new(last)),
         Command::CreateMview(Box::new(filled)),
+        Command::CreateUser { user: far, if_not_exists: false },
+        Command::Grant {
+            user: "u".into(),
+            on: vec![
+                GrantedOn::System,
+                GrantedOn::Catalog,
+                GrantedOn::Database(db),
+                GrantedOn::Table(table),
+                GrantedOn::User("v".into()),
+                GrantedOn::AllIn { kind: ObjectKind::View, db },
+                GrantedOn::All(ObjectKind::MaterializedView),
+            ],
+            privileges: BTreeSet::from([Privilege::Select, Privilege::CreateTable]),
+        },
+        Command::Revoke {
+            user: "u".into(),
+            on: vec![GrantedOn::Database(db)],
+            privileges: BTreeSet::from([Privilege::CreateTable]),
+        },
     ]
 }
 

@@ -4,6 +4,7 @@
 
 mod commands;
 mod common;
+mod grants;
 mod images;
 mod mviews;
 mod partitions;

@@ -6,11 +6,11 @@ mod source;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_catalog::{Catalog, Command, Reply, Table, TxnState};
+use cairn_catalog::{Catalog, Command, Object, Reply, Table, TxnState};
 use cairn_http::{ExistingLoad, LoadBody, LoadOutcome, LoadStatus, StreamLoadRequest};
 use cairn_ingest::Rejected;
 use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, Unroutable, Written};
-use cairn_types::{Error, ErrorKind, Result, TxnId};
+use cairn_types::{Error, ErrorKind, Privilege, Result, TxnId};
 
 use crate::node::Node;
 use crate::statement::insert::{olap, partition_ids};
@@ -79,6 +79,7 @@ impl Load<'_> {
         let timer = self.node.env.stopwatch();
         let catalog = self.node.catalog();
         let (db, table) = cairn_exec::resolve::find(&catalog, &self.request.database, &self.request.table)?;
+        catalog.require(self.user, Privilege::Insert, Object::Table(table))?;
         let table = Arc::clone(table);
         let shape = Shape::new(&table, self.request)?;
         let options = self.options(&table)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cairn_catalog::{Catalog, Command, Reply, RunState, RunTrigger, TaskOf, TaskRun, TaskSchedule, TaskSpec};
 use cairn_sql::ast::{DropTask, Schedule, Statement, SubmitTask};
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Privilege, Result};
 
 use super::create::start_ms;
 use super::task_run;
@@ -114,6 +114,11 @@ pub async fn drop(session: &Session, statement: &DropTask) -> Result<Answer> {
         ));
     }
     let task = catalog.task_named(name);
+    if let Some(task) = task
+        && task.creator != session.user
+    {
+        session.require_system(Privilege::Operate)?;
+    }
     if let (Some(database), Some(task)) = (&statement.name.database, task)
         && catalog.database_named(database).is_none_or(|db| db.id != task.db)
     {

@@ -7,13 +7,13 @@ pub mod variables;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cairn_catalog::Catalog;
+use cairn_catalog::{Catalog, Object, ROOT};
 use cairn_exec::QueryContext;
 use cairn_sql::ast::{
     DatabaseName, Execute, Hint, Kill, KillTarget, SetItem, SetValue, Statement, VariableScope,
 };
 use cairn_sql::{ParsedStatement, parse_statements};
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Privilege, Result};
 use sqlparser::ast::{Expr, Value};
 
 use crate::analyze;
@@ -61,6 +61,20 @@ impl Session {
         self.node.catalog()
     }
 
+    /// The catalog as the session's user may know it: what listings and descriptions are made from.
+    #[must_use]
+    pub fn seen(&self) -> Arc<Catalog> {
+        self.catalog().seen_by(&self.user)
+    }
+
+    /// That the session's user has `privilege` on the system.
+    ///
+    /// # Errors
+    /// `PrivilegeDenied`.
+    pub fn require_system(&self, privilege: Privilege) -> Result<()> {
+        self.catalog().require(&self.user, privilege, Object::System)
+    }
+
     /// Back to the state of a new login.
     pub fn reset(&mut self) {
         self.variables = Variables::default();
@@ -76,7 +90,7 @@ impl Session {
     pub fn use_database(&mut self, name: &DatabaseName) -> Result<()> {
         let name = analyze::database_name(name)?;
         if !self.node.engine.is_system_database(name) {
-            analyze::find_database(&self.catalog(), name)?;
+            analyze::find_database(&self.seen(), name)?;
         }
         self.database = name.to_owned();
         Ok(())
@@ -159,13 +173,18 @@ impl Session {
             ("version", text(&variables.get(catalog, "version").unwrap_or_default())),
             ("current_version", text(VERSION)),
             ("user", text(&user)),
-            ("current_user", text(&format!("'{}'@'%'", self.user))),
+            ("current_user", text(&self.identity(catalog))),
             ("session_user", text(&user)),
             ("connection_id", Value::Number(self.guard.entry.id.to_string(), false)),
             ("last_query_id", text(&self.last_query_id)),
-            ("current_role", text(if self.user == "root" { "root" } else { "NONE" })),
+            ("current_role", text(if self.user == ROOT { ROOT } else { "NONE" })),
         ];
         Facts { variables: variables.clone(), catalog: Arc::clone(catalog), functions }
+    }
+
+    /// `'user'@'host'`, as the user was made.
+    fn identity(&self, catalog: &Catalog) -> String {
+        catalog.user(&self.user).map_or_else(|| format!("'{}'@'%'", self.user), |user| user.identity())
     }
 
     /// `SET …`.
@@ -212,7 +231,7 @@ impl Session {
         match (scope, value) {
             (VariableScope::Session, value) => self.variables.set(name, value.as_deref()),
             (VariableScope::Global, Some(value)) => {
-                statement::require_root(self, "OPERATE")?;
+                self.require_system(Privilege::Operate)?;
                 let (name, value) = variables::global(name, &value)?;
                 self.node.propose(cairn_catalog::Command::Set { name, value }).await.map(|_| ())
             }
@@ -247,7 +266,8 @@ impl Session {
                 running.ok_or_else(|| Error::not_found(format!("Unknown query id: {query}")))?.into()
             }
         };
-        self.node.sessions.kill(id, kill.query_only, &self.user)?;
+        let all = self.require_system(Privilege::Operate).is_ok();
+        self.node.sessions.kill(id, kill.query_only, &self.user, all)?;
         Ok(Answer::done())
     }
 

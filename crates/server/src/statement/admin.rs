@@ -2,9 +2,8 @@
 
 use cairn_catalog::{Command, SnapshotKind, SnapshotPolicy, SnapshotSpec, SnapshotState};
 use cairn_sql::ast::{Admin, CreateSnapshot, DropSnapshot, Interval, VolumeName};
-use cairn_types::{Error, Literal, Result, SqlType, VolumeId};
+use cairn_types::{Error, Literal, Privilege, Result, SqlType, VolumeId};
 
-use super::require_root;
 use crate::answer::Answer;
 use crate::jobs;
 use crate::rows::{Rows, boolean_text, int, text, time};
@@ -16,21 +15,13 @@ use crate::settings;
 /// # Errors
 /// `PrivilegeDenied`; what the statement meets.
 pub async fn run(session: &Session, statement: &Admin) -> Result<Answer> {
+    session.require_system(Privilege::Operate)?;
     match statement {
         Admin::ShowFrontendConfig { pattern } => Ok(Answer::Rows(show_config(session, pattern.as_deref()))),
         Admin::ShowAutomatedSnapshot => Ok(Answer::Rows(show_automated(session))),
-        Admin::PauseMaterializedViews => {
-            require_root(session, "OPERATE")?;
-            crate::mview::alter::pause(session).await
-        }
-        Admin::ResumeMaterializedViews => {
-            require_root(session, "OPERATE")?;
-            crate::mview::alter::resume(session).await
-        }
-        changing => {
-            require_root(session, "OPERATE")?;
-            change(session, changing).await.map(|()| Answer::done())
-        }
+        Admin::PauseMaterializedViews => crate::mview::alter::pause(session).await,
+        Admin::ResumeMaterializedViews => crate::mview::alter::resume(session).await,
+        changing => change(session, changing).await.map(|()| Answer::done()),
     }
 }
 
@@ -106,7 +97,7 @@ fn volume_id(session: &Session, name: &str) -> Result<VolumeId> {
 /// # Errors
 /// `AlreadyExists`; `Analysis` for a bad name or property.
 pub async fn create_snapshot(session: &Session, statement: &CreateSnapshot) -> Result<Answer> {
-    require_root(session, "OPERATE")?;
+    session.require_system(Privilege::Operate)?;
     let mut spec = SnapshotSpec {
         name: statement.name.clone(),
         kind: SnapshotKind::Manual,
@@ -137,7 +128,7 @@ pub async fn create_snapshot(session: &Session, statement: &CreateSnapshot) -> R
 /// # Errors
 /// `NotFound`; `Conflict` for a pinned one.
 pub async fn drop_snapshot(session: &Session, statement: &DropSnapshot) -> Result<Answer> {
-    require_root(session, "OPERATE")?;
+    session.require_system(Privilege::Operate)?;
     let (name, if_exists) = (statement.name.clone(), statement.if_exists);
     let detail = format!("dropped by {}", session.user);
     session.node.propose(Command::DropSnapshot { name, if_exists, detail }).await?;

@@ -7,13 +7,13 @@ use cairn_exec::sql_type;
 use cairn_ingest::{DISPLAY_NAME, arrow_schema};
 use cairn_mysql::ColumnDef;
 use cairn_sql::ast::{Describe, Property, TableName};
-use cairn_types::{Column, Error, Result, Schema, SqlType, limits};
+use cairn_types::{Column, Error, Privilege, Result, Schema, SqlType, limits};
 
+use crate::analyze;
 use crate::answer::{self, Answer};
 use crate::rows::{Rows, boolean_text, like, text};
 use crate::session::Session;
 use crate::system::{self, columns::default_text, objects::keys_type};
-use crate::{analyze, statement};
 
 /// `DESC …`.
 ///
@@ -22,12 +22,12 @@ use crate::{analyze, statement};
 pub async fn describe(session: &Session, describe: &Describe) -> Result<Answer> {
     match describe {
         Describe::Table { name, all } => {
-            let found = Described::find(&session.catalog(), name, &session.database)?;
+            let found = Described::find(&session.seen(), name, &session.database)?;
             Ok(Answer::Rows(if *all { indexes(&found) } else { columns(&found.schema) }))
         }
         Describe::Files(properties) => describe_files(session, properties).await.map(Answer::Rows),
         Describe::StorageVolume(name) => {
-            statement::require_root(session, "USAGE")?;
+            session.require_system(Privilege::CreateStorageVolume)?;
             volume(&session.catalog(), &name.0).map(Answer::Rows)
         }
     }

@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod ddl;
 pub mod describe;
+mod grants;
 pub mod insert;
 pub mod partitions;
+mod privileges;
 pub mod query;
 pub mod show;
 pub mod show_create;
@@ -14,7 +16,7 @@ mod write_files;
 
 use cairn_sql::ParsedStatement;
 use cairn_sql::ast::Statement;
-use cairn_types::{Error, ErrorKind, Result};
+use cairn_types::{Error, Result};
 
 use crate::answer::Answer;
 use crate::mview;
@@ -23,8 +25,9 @@ use crate::session::Session;
 /// Runs one statement.
 ///
 /// # Errors
-/// Whatever the statement meets.
+/// `PrivilegeDenied`; whatever the statement meets.
 pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answer> {
+    privileges::check(session, &parsed.statement)?;
     match &parsed.statement {
         Statement::Query(s) => query::select(session, s).await,
         Statement::Explain(s) => query::explain(session, s).await,
@@ -67,6 +70,9 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::AlterUser(s) => users::alter(session, s).await,
         Statement::DropUser(s) => users::drop(session, s).await,
         Statement::SetPassword(s) => users::set_password(session, s).await,
+        Statement::Grant(s) => grants::grant(session, s).await,
+        Statement::Revoke(s) => grants::revoke(session, s).await,
+        Statement::ExecuteAs(user) => grants::execute_as(session, user),
         Statement::Show(s) => show::show(session, s).await,
         Statement::Set(items) => session.set(items).await,
         Statement::Kill(s) => session.kill(s),
@@ -90,20 +96,4 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
 
 fn not_yet(what: &str, instead: &str) -> Error {
     Error::unsupported(format!("{what} is not supported yet: {instead}"))
-}
-
-/// Until there are grants, what changes the cluster is root's.
-///
-/// # Errors
-/// `PrivilegeDenied`, naming the privilege as StarRocks does.
-pub fn require_root(session: &Session, privilege: &str) -> Result<()> {
-    if session.user == "root" {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::PrivilegeDenied,
-        format!(
-            "Access denied; you need (at least one of) the {privilege} privilege(s) on SYSTEM for this operation"
-        ),
-    ))
 }

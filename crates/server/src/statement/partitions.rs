@@ -15,7 +15,7 @@ use crate::session::Session;
 /// # Errors
 /// `UnknownTable`; `Analysis` for a view and for temporary partitions; what the filter meets.
 pub async fn show(session: &Session, name: &TableName, temporary: bool, order: &ShowOrder) -> Result<Answer> {
-    let catalog = session.catalog();
+    let catalog = session.seen();
     let (_, table) = analyze::find_table(&catalog, name, &session.database)?;
     let olap = table
         .olap()

@@ -10,9 +10,9 @@ mod tablets;
 mod users;
 
 use cairn_sql::ast::{Show, ShowFilter, ShowOrder};
-use cairn_types::Result;
+use cairn_types::{Privilege, Result};
 
-use super::{partitions, require_root};
+use super::partitions;
 use crate::answer::Answer;
 use crate::rows::Rows;
 use crate::session::Session;
@@ -35,7 +35,7 @@ pub async fn show(session: &Session, show: &Show) -> Result<Answer> {
             partitions::show(session, table, *temporary, order).await
         }
         Show::Proc(path) => {
-            require_root(session, "OPERATE")?;
+            session.require_system(Privilege::Operate)?;
             proc(&session.node, path).await.map(Answer::Rows)
         }
         other => plain(session, other).map(Answer::Rows),
@@ -48,7 +48,7 @@ type Filtered<'a> = (Rows, usize, Option<&'a ShowFilter>);
 /// The statements with `LIKE` or `WHERE`; `None` for the others.
 fn with_filter<'a>(session: &Session, show: &'a Show) -> Result<Option<Filtered<'a>>> {
     let node = &session.node;
-    let catalog = session.catalog();
+    let catalog = session.seen();
     let database = &session.database;
     Ok(Some(match show {
         Show::Databases { catalog: name, filter } => {
@@ -97,7 +97,7 @@ fn with_filter<'a>(session: &Session, show: &'a Show) -> Result<Option<Filtered<
 
 /// The statements with `WHERE`, `ORDER BY`, `LIMIT`; `None` for the others.
 async fn with_order(session: &Session, show: &Show) -> Result<Option<(Rows, ShowOrder)>> {
-    let catalog = session.catalog();
+    let catalog = session.seen();
     let current = &session.database;
     Ok(Some(match show {
         Show::Tablets { table, partitions, order } => {
@@ -122,7 +122,7 @@ async fn with_order(session: &Session, show: &Show) -> Result<Option<(Rows, Show
 /// The statements that nothing chooses from.
 fn plain(session: &Session, show: &Show) -> Result<Rows> {
     let node = &session.node;
-    let catalog = session.catalog();
+    let catalog = session.seen();
     let current = &session.database;
     match show {
         Show::CreateTable(name) => objects::create_table(&catalog, name, current),
@@ -132,7 +132,7 @@ fn plain(session: &Session, show: &Show) -> Result<Rows> {
         Show::CreateUser(user) => users::create_user(session, user),
         Show::Processlist { full } => Ok(cluster::processlist(node, &session.user, *full)),
         Show::Frontends | Show::Backends | Show::ComputeNodes => {
-            require_root(session, "NODE")?;
+            session.require_system(Privilege::Node)?;
             Ok(match show {
                 Show::Frontends => cluster::frontends(node),
                 Show::Backends => cluster::backends(),

@@ -1,11 +1,12 @@
 //! Users and passwords.
 
-use cairn_catalog::{Command, User};
+use std::sync::Arc;
+
+use cairn_catalog::{Catalog, Command, User};
 use cairn_mysql::{native_hash, sha2_digest};
 use cairn_sql::ast::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword, UserName};
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Privilege, Result};
 
-use super::require_root;
 use crate::answer::Answer;
 use crate::session::Session;
 
@@ -17,12 +18,14 @@ const CACHING_SHA2: &str = "caching_sha2_password";
 /// # Errors
 /// `PrivilegeDenied`; `AlreadyExists`; `Unsupported` for a host or plugin.
 pub async fn create(session: &Session, statement: &CreateUser) -> Result<Answer> {
-    require_root(session, "USER_ADMIN")?;
-    let name = user_name(&statement.user)?;
+    session.require_system(Privilege::Grant)?;
+    let name = &statement.user.user;
     let user = match &statement.auth {
         Some(auth) => user(name, auth)?,
         None => User::without_password(name),
     };
+    let host = Some(statement.user.host.clone()).filter(|host| host != "%" && !host.is_empty());
+    let user = User { host, ..user };
     session.node.propose(Command::CreateUser { user, if_not_exists: statement.if_not_exists }).await?;
     Ok(Answer::done())
 }
@@ -32,11 +35,11 @@ pub async fn create(session: &Session, statement: &CreateUser) -> Result<Answer>
 /// # Errors
 /// `PrivilegeDenied` for another user's password; `NotFound`.
 pub async fn alter(session: &Session, statement: &AlterUser) -> Result<Answer> {
-    let name = user_name(&statement.user)?;
-    if statement.if_exists && session.catalog().user(name).is_none() {
-        return Ok(Answer::done());
+    let catalog = session.catalog();
+    match find(&catalog, &statement.user) {
+        Err(_) if statement.if_exists => Ok(Answer::done()),
+        user => change(session, &user?.name, &statement.auth).await,
     }
-    change(session, name, &statement.auth).await
 }
 
 /// `SET PASSWORD`.
@@ -44,8 +47,9 @@ pub async fn alter(session: &Session, statement: &AlterUser) -> Result<Answer> {
 /// # Errors
 /// As `ALTER USER`.
 pub async fn set_password(session: &Session, statement: &SetPassword) -> Result<Answer> {
+    let catalog = session.catalog();
     let name = match &statement.user {
-        Some(user) => user_name(user)?,
+        Some(user) => &find(&catalog, user)?.name,
         None => &session.user,
     };
     change(session, name, &statement.auth).await
@@ -53,7 +57,7 @@ pub async fn set_password(session: &Session, statement: &SetPassword) -> Result<
 
 async fn change(session: &Session, name: &str, auth: &AuthOption) -> Result<Answer> {
     if name != session.user {
-        require_root(session, "USER_ADMIN")?;
+        session.require_system(Privilege::Grant)?;
     }
     session.node.propose(Command::AlterUser { user: user(name, auth)? }).await?;
     Ok(Answer::done())
@@ -64,19 +68,25 @@ async fn change(session: &Session, name: &str, auth: &AuthOption) -> Result<Answ
 /// # Errors
 /// `PrivilegeDenied`; `NotFound`.
 pub async fn drop(session: &Session, statement: &DropUser) -> Result<Answer> {
-    require_root(session, "USER_ADMIN")?;
-    let name = user_name(&statement.user)?.to_owned();
+    session.require_system(Privilege::Grant)?;
+    let name = match find(&session.catalog(), &statement.user) {
+        Err(_) if statement.if_exists => return Ok(Answer::done()),
+        user => user?.name.clone(),
+    };
     session.node.propose(Command::DropUser { name, if_exists: statement.if_exists }).await?;
     Ok(Answer::done())
 }
 
-fn user_name(user: &UserName) -> Result<&str> {
-    match user.host.as_str() {
-        "%" | "" => Ok(&user.user),
-        host => Err(Error::unsupported(format!(
-            "users of one host ('{}'@'{host}') are not supported yet: use '%'",
-            user.user
-        ))),
+/// The user that `name` means.
+///
+/// # Errors
+/// `NotFound`, also when the user is one of another host.
+pub fn find<'a>(catalog: &'a Catalog, name: &UserName) -> Result<&'a Arc<User>> {
+    let host = if name.host.is_empty() { "%" } else { &name.host };
+    match catalog.user(&name.user) {
+        Some(user) if user.host() == host => Ok(user),
+        Some(user) => Err(Error::not_found(format!("cannot find user {name}: there is {}", user.identity()))),
+        None => Err(Error::not_found(format!("cannot find user {name}"))),
     }
 }
 

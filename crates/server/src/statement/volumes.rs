@@ -3,9 +3,8 @@
 use cairn_catalog::{Command, VolumeKind};
 use cairn_objects::VolumeStore;
 use cairn_sql::ast::{AlterStorageVolume, AlterVolumeOp, CreateStorageVolume, DropStorageVolume, VolumeName};
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Privilege, Result};
 
-use super::require_root;
 use crate::analyze;
 use crate::answer::Answer;
 use crate::boot;
@@ -16,7 +15,7 @@ use crate::session::Session;
 /// # Errors
 /// `Unavailable` when it cannot be written to; `AlreadyExists`; `Unsupported` for a type.
 pub async fn create(session: &Session, statement: &CreateStorageVolume) -> Result<Answer> {
-    require_root(session, "CREATE STORAGE VOLUME")?;
+    session.require_system(Privilege::CreateStorageVolume)?;
     let name = statement.name.0.clone();
     if statement.if_not_exists && session.catalog().volume_named(&name).is_some() {
         return Ok(Answer::done());
@@ -39,7 +38,7 @@ pub async fn create(session: &Session, statement: &CreateStorageVolume) -> Resul
 /// # Errors
 /// As `CREATE`; `Analysis` for an unknown volume.
 pub async fn alter(session: &Session, statement: &AlterStorageVolume) -> Result<Answer> {
-    require_root(session, "ALTER STORAGE VOLUME")?;
+    session.require_system(Privilege::CreateStorageVolume)?;
     let name = statement.name.0.clone();
     let command = match &statement.op {
         AlterVolumeOp::Comment(comment) => {
@@ -65,7 +64,7 @@ pub async fn alter(session: &Session, statement: &AlterStorageVolume) -> Result<
 /// # Errors
 /// `Analysis` for one that is unknown, the default, or in use.
 pub async fn drop(session: &Session, statement: &DropStorageVolume) -> Result<Answer> {
-    require_root(session, "DROP STORAGE VOLUME")?;
+    session.require_system(Privilege::CreateStorageVolume)?;
     let name = statement.name.0.clone();
     if statement.if_exists && session.catalog().volume_named(&name).is_none() {
         return Ok(Answer::done());
@@ -79,7 +78,7 @@ pub async fn drop(session: &Session, statement: &DropStorageVolume) -> Result<An
 /// # Errors
 /// `Analysis` for an unknown one.
 pub async fn set_default(session: &Session, name: &VolumeName) -> Result<Answer> {
-    require_root(session, "ALTER STORAGE VOLUME")?;
+    session.require_system(Privilege::CreateStorageVolume)?;
     session.node.propose(Command::SetDefaultVolume { name: name.0.clone() }).await?;
     Ok(Answer::done())
 }

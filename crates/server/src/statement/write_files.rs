@@ -23,6 +23,7 @@ const FILE_BYTES_DEFAULT: usize = 256 << 20;
 pub async fn write(session: &Session, properties: &[Property], stream: ResultStream) -> Result<u64> {
     let mut location = FilesLocation::parse(properties)?;
     let options = Options::take(&mut location)?;
+    location.check_access(&session.catalog(), &session.user)?;
     if location.path.starts_with("file://") && location.path.ends_with('/') {
         VolumeStore::create(&location.path, &location.storage, &session.node.env)?;
     }

@@ -157,7 +157,8 @@ impl SystemTables for System {
         let sessions = self.sessions.list();
         let usage = self.jobs.snapshot_usages();
         let (addresses, now_ms) = (self.addresses, self.env.now_ms());
-        let scope = Scope { catalog, sessions: &sessions, usage: &usage, addresses, user, now_ms };
+        let seen = catalog.seen_by(user);
+        let scope = Scope { catalog: &seen, sessions: &sessions, usage: &usage, addresses, user, now_ms };
         found.rows(&scope).table().map(Some)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cairn_types::Literal;
+use cairn_catalog::{Catalog, Object};
+use cairn_types::{Literal, Privilege};
 
 use super::{LONG, Scope, SystemTable, TEXT, WAREHOUSE};
 use crate::node::Addresses;
@@ -37,12 +38,14 @@ pub(super) const TABLES: &[SystemTable] = &[
     },
 ];
 
-/// Sessions that `user` may see: root all, everyone else his own.
+/// Sessions that `user` may see: who runs the cluster all, everyone else his own.
 pub fn seen_by<'a>(
     sessions: &'a [Arc<SessionEntry>],
+    catalog: &Catalog,
     user: &str,
 ) -> impl Iterator<Item = &'a Arc<SessionEntry>> {
-    sessions.iter().filter(move |entry| user == "root" || entry.user == user)
+    let all = catalog.may(user, Privilege::Operate, Object::System);
+    sessions.iter().filter(move |entry| all || entry.user == user)
 }
 
 /// The newest moment that the sessions know of. Whoever reads a system table began a statement just now, so this is
@@ -53,7 +56,7 @@ fn now_ms(sessions: &[Arc<SessionEntry>]) -> u64 {
 
 fn processlist(scope: &Scope<'_>, rows: &mut Rows) {
     let now_ms = now_ms(scope.sessions);
-    for entry in seen_by(scope.sessions, scope.user) {
+    for entry in seen_by(scope.sessions, scope.catalog, scope.user) {
         let [_, rest @ ..] = process(entry, scope.addresses, now_ms, true);
         let [id, user, host, db, command, _connected, time, state, info, ..] = rest;
         rows.push([id, user, host, db, command, time, state, info]);

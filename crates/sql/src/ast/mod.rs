@@ -7,6 +7,7 @@ pub mod admin;
 pub mod alter;
 pub mod database;
 pub mod dml;
+pub mod grant;
 pub mod interval;
 pub mod mview;
 pub mod name;
@@ -27,6 +28,7 @@ pub use admin::{Admin, CreateSnapshot, DropSnapshot};
 pub use alter::{AlterOp, AlterTable, ColumnPosition};
 pub use database::{CreateDatabase, DropDatabase, Recover, RecoverTarget};
 pub use dml::{Assignment, Delete, Insert, InsertPartitions, InsertTarget, Update};
+pub use grant::{Grant, GrantObject};
 pub use interval::Interval;
 pub use mview::{
     AlterMaterializedView, AlterMaterializedViewOp, CancelRefresh, CreateMaterializedView,
@@ -103,6 +105,13 @@ pub enum Statement {
     AlterUser(AlterUser),
     DropUser(DropUser),
     SetPassword(SetPassword),
+
+    /// `GRANT … ON … TO u`.
+    Grant(Box<Grant>),
+    /// `REVOKE … ON … FROM u`.
+    Revoke(Box<Grant>),
+    /// `EXECUTE AS [USER] u WITH NO REVERT`: the session goes on as another user.
+    ExecuteAs(UserName),
 
     Show(Box<Show>),
     /// `SET a = 1, GLOBAL b = 2, NAMES utf8mb4`.
@@ -196,6 +205,9 @@ impl fmt::Display for Statement {
             Self::AlterUser(s) => s.fmt(f),
             Self::DropUser(s) => s.fmt(f),
             Self::SetPassword(s) => s.fmt(f),
+            Self::Grant(s) => s.fmt_as(f, "GRANT", "TO"),
+            Self::Revoke(s) => s.fmt_as(f, "REVOKE", "FROM"),
+            Self::ExecuteAs(user) => write!(f, "EXECUTE AS {user} WITH NO REVERT"),
             Self::Show(s) => s.fmt(f),
             Self::Set(items) => write!(f, "SET {}", name::commas(items)),
             Self::Kill(s) => s.fmt(f),

@@ -107,7 +107,7 @@ pub enum Show {
         filter: Option<ShowFilter>,
     },
     Users,
-    /// `SHOW GRANTS [FOR u]`; `None`: one's own.
+    /// `SHOW GRANTS [FOR [USER] u]`; `None`: one's own.
     Grants(Option<UserName>),
     Warnings {
         limit: Option<u64>,

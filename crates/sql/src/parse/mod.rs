@@ -6,6 +6,7 @@ mod column;
 pub(crate) mod cursor;
 mod database;
 mod dml;
+mod grant;
 mod interval;
 mod mview;
 mod partition;
@@ -41,8 +42,9 @@ pub struct ParsedStatement {
 /// Reads all statements of a text, which are separated by `;`. Empty ones and comments are none.
 ///
 /// # Errors
-/// `Parse` with line, column and the text near it; `Unsupported` with the name of what Cairn does not have. Then no
-/// statement of the text is returned, those before it neither.
+/// `Parse` with line, column and the text near it; `Unsupported` with the name of what Cairn does not have;
+/// `Analysis` for what parses and can mean nothing, such as a privilege on a kind of object that does not have it.
+/// Then no statement of the text is returned, those before it neither.
 pub fn parse_statements(sql: &str) -> Result<Vec<ParsedStatement>> {
     let dialect = StarRocksDialect::default();
     let mut parsed = Vec::new();
@@ -125,6 +127,8 @@ fn statement(c: &mut Cursor<'_>) -> Result<Statement> {
         "REFRESH" if c.eat("REFRESH MATERIALIZED VIEW") => mview::refresh(c),
         "CANCEL" if c.eat("CANCEL REFRESH MATERIALIZED VIEW") => mview::cancel(c),
         "SUBMIT" => task::submit(c),
+        "GRANT" => grant::grant(c),
+        "REVOKE" => grant::revoke(c),
         "KILL" => session::kill(c),
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => session::transaction(c),
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => session::prepared(c),

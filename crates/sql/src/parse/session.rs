@@ -194,7 +194,7 @@ pub(super) fn transaction(c: &mut Cursor<'_>) -> Result<Statement> {
     Ok(statement)
 }
 
-/// `PREPARE`, `EXECUTE`, `DEALLOCATE PREPARE`, `DROP PREPARE`.
+/// `PREPARE`, `EXECUTE`, `DEALLOCATE PREPARE`, `DROP PREPARE`; `EXECUTE AS`, which begins like them.
 pub(super) fn prepared(c: &mut Cursor<'_>) -> Result<Statement> {
     if let Some(refusal) = refusal(c) {
         return Err(refusal);
@@ -209,6 +209,9 @@ pub(super) fn prepared(c: &mut Cursor<'_>) -> Result<Statement> {
     if c.eat("DEALLOCATE PREPARE") || c.eat("DROP PREPARE") {
         return Ok(Statement::Deallocate { name: c.ident(what)? });
     }
+    if c.eat("EXECUTE AS") {
+        return execute_as(c);
+    }
     c.expect("EXECUTE")?;
     let name = c.ident(what)?;
     let using = if c.eat("USING") {
@@ -217,6 +220,18 @@ pub(super) fn prepared(c: &mut Cursor<'_>) -> Result<Statement> {
         Vec::new()
     };
     Ok(Statement::Execute(Execute { name, using }))
+}
+
+/// Behind `EXECUTE AS`.
+fn execute_as(c: &mut Cursor<'_>) -> Result<Statement> {
+    let user = user::after_word(c, "EXECUTE AS ROLE")?;
+    if c.eat("WITH NO REVERT") {
+        return Ok(Statement::ExecuteAs(user));
+    }
+    if c.at_end() {
+        return Err(Error::unsupported("EXECUTE AS without WITH NO REVERT is not supported"));
+    }
+    Err(c.unexpected("WITH NO REVERT"))
 }
 
 /// Everything up to the end, as text.

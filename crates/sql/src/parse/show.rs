@@ -110,7 +110,7 @@ fn of_session(c: &mut Cursor<'_>) -> Result<Option<Show>> {
     } else if c.is("COUNT") {
         count(c)?
     } else if c.eat("GRANTS") {
-        let user = if c.eat("FOR") { Some(user::user_name(c)?) } else { None };
+        let user = if c.eat("FOR") { Some(user::after_word(c, "SHOW GRANTS FOR ROLE")?) } else { None };
         Show::Grants(user)
     } else if c.eat("USERS") {
         Show::Users

@@ -72,11 +72,9 @@ const NAMES: &[&str] = &[
     "DROP STATS",
     "DROP TRIGGER",
     "DROP WAREHOUSE",
-    "EXECUTE AS",
     "EXECUTE SCRIPT",
     "EXPORT",
     "FLUSH",
-    "GRANT",
     "HANDLER",
     "HELP",
     "INSERT IGNORE",
@@ -94,7 +92,6 @@ const NAMES: &[&str] = &[
     "RESET",
     "RESTORE",
     "RESUME",
-    "REVOKE",
     "ROLLBACK TO",
     "SAVEPOINT",
     "SET CATALOG",
@@ -167,4 +164,9 @@ pub(super) fn refusal(c: &Cursor<'_>) -> Option<Error> {
 /// The refusal of `name`.
 pub(super) fn not_yet(name: &str) -> Error {
     Error::unsupported(format!("{name} is not supported yet"))
+}
+
+/// The refusal of `statement`, which names a role.
+pub(super) fn no_roles(statement: &str) -> Error {
+    Error::unsupported(format!("{statement}: roles are not supported yet: grant privileges to users"))
 }

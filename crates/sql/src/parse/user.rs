@@ -4,6 +4,7 @@ use cairn_types::{Error, Result};
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
+use super::unsupported::no_roles;
 use crate::ast::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword, Statement, UserName};
 
 /// The host of a user that names none.
@@ -87,6 +88,29 @@ pub(super) fn user_name(c: &mut Cursor<'_>) -> Result<UserName> {
     let Some(host) = at else { return Ok(UserName { user: first, host: ANY_HOST.to_owned() }) };
     c.parser.advance_token();
     Ok(UserName { user: first, host: host_behind_at(c, host)? })
+}
+
+/// `[USER] u`; `role_form` is the statement that `ROLE r` would make of it.
+pub(super) fn after_word(c: &mut Cursor<'_>, role_form: &str) -> Result<UserName> {
+    if says_what_follows(c, "ROLE") {
+        return Err(no_roles(role_form));
+    }
+    if says_what_follows(c, "USER") {
+        c.expect("USER")?;
+    }
+    user_name(c)
+}
+
+/// Whether `word` comes, and a name behind it. Without one it is itself the name of a user.
+fn says_what_follows(c: &Cursor<'_>, word: &str) -> bool {
+    c.is(word)
+        && match &c.parser.peek_nth_token_ref(1).token {
+            Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => true,
+            Token::Word(next) if next.quote_style.is_some() => true,
+            // The tokenizer makes the `@` before a host a part of the host's word.
+            Token::Word(next) => !next.value.starts_with('@') && !next.value.eq_ignore_ascii_case("WITH"),
+            _ => false,
+        }
 }
 
 /// The host, of which `begun` stood in one word with the `@`.

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, reason = "a test that fails panics")]
 
 mod depth;
+mod grants;
 mod mviews;
 mod printed;
 mod property;

@@ -2,13 +2,15 @@
 
 use cairn_sql::ast::{
     BoundValue, ColumnDef, CreateDatabase, CreateTable, DatabaseName, DefaultValue, Distribution,
-    DistributionKind, KeyClause, KeyModel, Property, TableClauses, TableName, TruncateTable,
+    DistributionKind, Grant, GrantObject, KeyClause, KeyModel, Property, TableClauses, TableName,
+    TruncateTable, UserName,
 };
 use cairn_sql::{Statement, parse_statements};
-use cairn_types::SqlType;
+use cairn_types::{ObjectKind, SqlType};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
 
 /// Any text, with what needs escaping often.
 fn text() -> impl Strategy<Value = String> {
@@ -129,6 +131,34 @@ fn clauses() -> impl Strategy<Value = TableClauses> {
         })
 }
 
+fn user_name() -> impl Strategy<Value = UserName> {
+    (text(), text()).prop_map(|(user, host)| UserName { user, host })
+}
+
+fn grant_object() -> impl Strategy<Value = GrantObject> {
+    let database = || (option::of(name()), name()).prop_map(|(catalog, name)| DatabaseName { catalog, name });
+    let kind = || select(vec![ObjectKind::Table, ObjectKind::View, ObjectKind::MaterializedView]);
+    prop_oneof![
+        Just(GrantObject::System),
+        Just(GrantObject::AllCatalogs),
+        Just(GrantObject::AllDatabases),
+        Just(GrantObject::AllUsers),
+        name().prop_map(GrantObject::Catalog),
+        vec(database(), 1..3).prop_map(GrantObject::Databases),
+        vec(user_name(), 1..3).prop_map(GrantObject::Users),
+        (kind(), vec(table_name(), 1..3)).prop_map(|(kind, names)| GrantObject::Named { kind, names }),
+        (kind(), option::of(database())).prop_map(|(kind, database)| GrantObject::AllIn { kind, database }),
+    ]
+}
+
+fn grant() -> impl Strategy<Value = Box<Grant>> {
+    (grant_object(), user_name()).prop_flat_map(|(on, user)| {
+        let fitting = on.kind().privileges();
+        option::of(subsequence(fitting, 1..=fitting.len()).prop_shuffle())
+            .prop_map(move |privileges| Box::new(Grant { privileges, on: on.clone(), user: user.clone() }))
+    })
+}
+
 fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         (table_name(), any::<bool>(), vec(column(), 1..4), clauses()).prop_map(
@@ -152,6 +182,9 @@ fn statement() -> impl Strategy<Value = Statement> {
         ),
         (table_name(), vec(name(), 0..3))
             .prop_map(|(name, partitions)| Statement::TruncateTable(TruncateTable { name, partitions })),
+        grant().prop_map(Statement::Grant),
+        grant().prop_map(Statement::Revoke),
+        user_name().prop_map(Statement::ExecuteAs),
     ]
 }
 
@@ -185,6 +218,7 @@ proptest! {
         Just("a"), Just("'x'"), Just("1"), Just(","), Just("="), Just("@"), Just("PARTITION"), Just("BY"), Just("FROM"),
         Just("INTERVAL"), Just("DAY"), Just("CASE"), Just("END"), Just("["), Just("VALUES"), Just("PROPERTIES"), Just("AS"),
         Just("MATERIALIZED VIEW"), Just("REFRESH"), Just("SUBMIT TASK"), Just("EVERY"), Just("INSERT INTO"),
+        Just("GRANT"), Just("REVOKE"), Just("ALL"), Just("ON"), Just("TO"), Just("USER"), Just("*"), Just("."),
     ], 0..14)) {
         let _ = parse_statements(&words.join(" "));
     }

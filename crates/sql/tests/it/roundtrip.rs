@@ -244,6 +244,8 @@ fn show() {
         "GRANTS",
         "GRANTS FOR u",
         "GRANTS FOR 'u'@'%'",
+        "GRANTS FOR USER u",
+        "GRANTS FOR user",
         "WARNINGS",
         "WARNINGS LIMIT 5",
         "ERRORS",
@@ -315,6 +317,47 @@ fn users() {
         "DROP USER IF EXISTS 'u'@'h'",
         "DROP USER root@localhost",
         "DROP USER u@'%'",
+    ]);
+}
+
+#[test]
+fn privileges() {
+    for on in [
+        "OPERATE, GRANT, NODE, CREATE STORAGE VOLUME ON SYSTEM",
+        "ALL ON SYSTEM",
+        "USAGE, CREATE DATABASE ON CATALOG default_catalog",
+        "ALL PRIVILEGES ON ALL CATALOGS",
+        "CREATE TABLE, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE FUNCTION ON DATABASE db",
+        "ALTER, DROP ON DATABASES db, default_catalog.`my db`",
+        "ALL ON ALL DATABASES",
+        "SELECT ON t",
+        "SELECT, INSERT, UPDATE, DELETE, REFRESH, EXPORT ON TABLE db.t, c.db.`u v`",
+        "select on tables t, u",
+        "SELECT ON VIEW v",
+        "SELECT, DROP ON VIEWS v, db.w",
+        "REFRESH ON MATERIALIZED VIEW mv",
+        "ALL ON MATERIALIZED VIEWS mv, db.mv2",
+        "SELECT ON ALL TABLES IN DATABASE db",
+        "SELECT ON ALL TABLES IN ALL DATABASES",
+        "ALTER ON ALL VIEWS IN DATABASE c.db",
+        "ALL ON ALL MATERIALIZED VIEWS IN ALL DATABASES",
+        "SELECT ON *.*",
+        "SELECT ON db.*",
+        "SELECT ON TABLE c.db.*",
+        "SELECT ON VIEW db.*",
+        "IMPERSONATE ON USER 'v'@'10.%', w@h",
+        "IMPERSONATE ON USERS v, w",
+        "ALL ON ALL USERS",
+    ] {
+        for user in ["u", "'u'@'h'", "USER u", "USER u@h.example.com", "user", "`user`@'h'"] {
+            check_roundtrip(&format!("GRANT {on} TO {user}"));
+            check_roundtrip(&format!("REVOKE {on} FROM {user}"));
+        }
+    }
+    all(&[
+        "EXECUTE AS u WITH NO REVERT",
+        "execute as user 'u'@'h' with no revert",
+        "EXECUTE AS USER WITH NO REVERT",
     ]);
 }
 

@@ -226,7 +226,7 @@ pub fn processlist(node: &Arc<Node>, user: &str, full: bool) -> Rows {
         ("QueryId", TEXT),
     ]);
     let now_ms = node.env.now_ms();
-    for entry in seen_by(&node.sessions.list(), user) {
+    for entry in seen_by(&node.sessions.list(), &node.catalog(), user) {
         rows.push(process(entry, node.addresses, now_ms, full));
     }
     rows

@@ -34,7 +34,7 @@ fn of_id(id: u64) -> (PartitionId, u64) {
 /// # Errors
 /// `UnknownTable`; `Analysis` for a view or an unknown partition; what reading manifests meets.
 pub async fn of_table(session: &Session, name: &TableName, partitions: &[String]) -> Result<Rows> {
-    let catalog = session.catalog();
+    let catalog = session.seen();
     let (_, table) = analyze::find_table(&catalog, name, &session.database)?;
     let olap = table
         .olap()

@@ -1,21 +1,24 @@
 //! Users and what they may: `SHOW USERS`, `SHOW GRANTS`, `SHOW CREATE USER`, `SHOW PRIVILEGES`.
 
-use cairn_catalog::{Catalog, User};
+use std::sync::Arc;
+
+use cairn_catalog::{Catalog, GrantedOn, ROOT, User};
+use cairn_exec::DEFAULT_CATALOG;
 use cairn_sql::ast::UserName;
-use cairn_types::{Error, Literal, Result};
+use cairn_types::{Error, Literal, ObjectKind, Privilege, Result};
 
 use crate::rows::{Rows, text};
 use crate::session::Session;
-use crate::statement::require_root;
+use crate::statement::users::find;
 
 /// `SHOW USERS`.
 ///
 /// # Errors
 /// `PrivilegeDenied`.
 pub fn users(session: &Session) -> Result<Rows> {
-    require_root(session, "USER_ADMIN")?;
+    session.require_system(Privilege::Grant)?;
     let mut rows = Rows::text(&["User"]);
-    session.catalog().users().for_each(|user| rows.push([text(identity(&user.name))]));
+    session.catalog().users().for_each(|user| rows.push([text(user.identity())]));
     Ok(rows)
 }
 
@@ -24,11 +27,12 @@ pub fn users(session: &Session) -> Result<Rows> {
 /// # Errors
 /// `PrivilegeDenied` for another user's; `NotFound`.
 pub fn grants(session: &Session, user: Option<&UserName>) -> Result<Rows> {
-    let name = user.map_or(session.user.as_str(), |user| user.user.as_str());
-    if name != session.user {
-        require_root(session, "USER_ADMIN")?;
-    }
-    grants_of(find(&session.catalog(), name)?)
+    let catalog = session.catalog();
+    let user = match user {
+        Some(user) => of_oneself_or_granted(session, &catalog, user)?,
+        None => catalog.user(&session.user).ok_or_else(|| Error::not_found("the user was dropped"))?,
+    };
+    Ok(grants_of(&catalog, user))
 }
 
 /// `SHOW CREATE USER u`.
@@ -36,62 +40,87 @@ pub fn grants(session: &Session, user: Option<&UserName>) -> Result<Rows> {
 /// # Errors
 /// As [`grants`].
 pub fn create_user(session: &Session, user: &UserName) -> Result<Rows> {
-    if user.user != session.user {
-        require_root(session, "USER_ADMIN")?;
-    }
     let catalog = session.catalog();
-    let user = find(&catalog, &user.user)?;
-    let column = format!("CREATE USER for {}", identity(&user.name));
+    let user = of_oneself_or_granted(session, &catalog, user)?;
+    let column = format!("CREATE USER for {}", user.identity());
     let mut rows = Rows::text(&[&column]);
     rows.push([text(create_statement(user))]);
     Ok(rows)
 }
 
-/// `SHOW PRIVILEGES`: what a user can be refused for the lack of.
+/// The user that `name` means: oneself, or any for who may grant.
+fn of_oneself_or_granted<'a>(
+    session: &Session,
+    catalog: &'a Catalog,
+    name: &UserName,
+) -> Result<&'a Arc<User>> {
+    if name.user != session.user {
+        session.require_system(Privilege::Grant)?;
+    }
+    find(catalog, name)
+}
+
+/// `SHOW PRIVILEGES`: what can be granted, and on what.
 pub fn privileges() -> Rows {
     let mut rows = Rows::text(&["Privilege", "Context", "Comment"]);
-    for (privilege, context, comment) in [
-        ("CREATE STORAGE VOLUME", "System", "Create storage volumes"),
-        ("NODE", "System", "See and change the nodes of the cluster"),
-        ("OPERATE", "System", "Change settings, take and drop snapshots, see and stop everyone's statements"),
-        ("USER_ADMIN", "System", "Create, change and see users"),
+    for kind in [
+        ObjectKind::System,
+        ObjectKind::Catalog,
+        ObjectKind::Database,
+        ObjectKind::Table,
+        ObjectKind::View,
+        ObjectKind::MaterializedView,
+        ObjectKind::User,
     ] {
-        rows.push([text(privilege), text(context), text(comment)]);
+        for privilege in kind.privileges() {
+            rows.push([text(privilege.name()), text(kind.name()), text(comment(*privilege))]);
+        }
     }
     rows
 }
 
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a User> {
-    let unknown = || Error::not_found(format!("cannot find user {}", identity(name)));
-    catalog.user(name).map(|user| &**user).ok_or_else(unknown)
+/// What only some statements need, in a few words.
+fn comment(privilege: Privilege) -> &'static str {
+    match privilege {
+        Privilege::Operate => {
+            "Change settings, take and drop snapshots, use local files, see and stop everyone's statements"
+        }
+        Privilege::Node => "See and change the nodes of the cluster",
+        Privilege::Grant => "Create, change and see users, and grant privileges to them",
+        Privilege::CreateStorageVolume => "Create, change and drop storage volumes",
+        Privilege::Impersonate => "Become the user by EXECUTE AS",
+        Privilege::Delete => "DELETE and TRUNCATE",
+        Privilege::Refresh => "Refresh a materialized view, and cancel that",
+        _ => "",
+    }
 }
 
-/// `'name'@'%'`: users come from anywhere.
-fn identity(name: &str) -> String {
-    UserName { user: name.to_owned(), host: "%".to_owned() }.to_string()
-}
-
-/// Until there are grants, everyone works with all databases, and the cluster is root's.
-fn grants_of(user: &User) -> Result<Rows> {
-    let identity = identity(&user.name);
+fn grants_of(catalog: &Catalog, user: &User) -> Rows {
+    let identity = user.identity();
     let mut rows = Rows::text(&["UserIdentity", "Catalog", "Grants"]);
-    if user.name == "root" {
+    if user.name == ROOT {
         rows.push([text(&identity), Literal::Null, text(format!("GRANT 'root' TO {identity}"))]);
-        return Ok(rows);
+        return rows;
     }
-    for what in [
-        "CREATE DATABASE ON CATALOG default_catalog",
-        "ALL ON ALL DATABASES",
-        "ALL ON ALL TABLES IN ALL DATABASES",
-    ] {
-        rows.push([text(&identity), text("default"), text(format!("GRANT {what} TO USER {identity}"))]);
+    for granted in user.granted() {
+        let privileges: Vec<&str> = granted.privileges.iter().map(|privilege| privilege.name()).collect();
+        let of_catalog = !matches!(granted.on, GrantedOn::System | GrantedOn::User(_));
+        rows.push([
+            text(&identity),
+            if of_catalog { text(DEFAULT_CATALOG) } else { Literal::Null },
+            text(format!(
+                "GRANT {} ON {} TO USER {identity}",
+                privileges.join(", "),
+                catalog.describe_granted_on(&granted.on)
+            )),
+        ]);
     }
-    Ok(rows)
+    rows
 }
 
 /// Passwords are kept as digests that nearly are the password: they are not told.
 fn create_statement(user: &User) -> String {
-    let mut sql = format!("CREATE USER {}", identity(&user.name));
+    let mut sql = format!("CREATE USER {}", user.identity());
     if user.has_password() {
         sql.push_str(&format!(" IDENTIFIED WITH {} BY '***'", user.plugin));
     }
@@ -100,19 +129,37 @@ fn create_statement(user: &User) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cairn_catalog::Command;
+
     use super::*;
-    use crate::system::tests::sample;
+    use crate::system::tests::{apply, database, sample, table};
 
     #[test]
     fn grants_say_what_is() {
-        let lines = |user: &User| {
-            grants_of(user).unwrap().rows().iter().map(|r| r[2].to_string()).collect::<Vec<_>>()
+        let mut catalog = sample();
+        let lines = |catalog: &Catalog, user: &str| {
+            let rows = grants_of(catalog, catalog.user(user).unwrap());
+            rows.rows().iter().map(|r| r[2].to_string()).collect::<Vec<_>>()
         };
-        let catalog = sample();
-        assert_eq!(lines(find(&catalog, "root").unwrap()), ["GRANT 'root' TO 'root'@'%'"]);
-        let ann = User::without_password("ann");
-        assert!(lines(&ann)[2].ends_with("TO USER 'ann'@'%'"));
-        assert!(find(&catalog, "nobody").unwrap_err().message().contains("'nobody'@'%'"));
+        assert_eq!(lines(&catalog, "root"), ["GRANT 'root' TO 'root'@'%'"]);
+        let nobody = UserName { user: "nobody".into(), host: "%".into() };
+        assert!(find(&catalog, &nobody).unwrap_err().message().contains("'nobody'@'%'"));
+        let elsewhere = UserName { user: "root".into(), host: "10.0.0.1".into() };
+        assert!(find(&catalog, &elsewhere).unwrap_err().message().contains("there is 'root'@'%'"));
+        let user = User::without_password("ann");
+        apply(&mut catalog, 90, Command::CreateUser { user, if_not_exists: false });
+        assert!(lines(&catalog, "ann").is_empty());
+        let (db, orders) = (database(&catalog, "tpch"), table(&catalog, "tpch", "orders").id);
+        let privileges = [Privilege::Insert, Privilege::Select].into();
+        let on = vec![GrantedOn::AllIn { kind: ObjectKind::View, db }, GrantedOn::Table(orders)];
+        apply(&mut catalog, 91, Command::Grant { user: "ann".into(), on, privileges });
+        assert_eq!(
+            lines(&catalog, "ann"),
+            [
+                "GRANT SELECT, INSERT ON TABLE tpch.orders TO USER 'ann'@'%'",
+                "GRANT SELECT, INSERT ON ALL VIEWS IN DATABASE tpch TO USER 'ann'@'%'",
+            ]
+        );
     }
 
     #[test]
