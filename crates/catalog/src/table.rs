@@ -90,6 +90,9 @@ pub struct View {
     pub query: String,
     /// The database in which unqualified names of the query are looked up.
     pub default_db: String,
+    /// Who reads it must be allowed to read its tables, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub security_invoker: bool,
 }
 
 impl Table {
@@ -138,7 +141,7 @@ impl Table {
 }
 
 impl View {
-    /// Whether a query over it may have another result than over `other`. Comments do not count.
+    /// Whether a query over it may have another result than over `other`. Comments do not count, nor who may read it.
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         let columns = |view: &Self| -> Vec<_> {

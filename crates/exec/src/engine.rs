@@ -24,7 +24,8 @@ use crate::error::from_datafusion;
 use crate::lenient::lenient_casts;
 use crate::limit::QueryPool;
 use crate::mview::memo::Memo;
-use crate::mview::{BoundLog, IncrementalShape, MviewOptions, Restrictions, rewrite};
+use crate::mview::template::Template;
+use crate::mview::{BoundLog, MviewOptions, Restrictions, rewrite};
 use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
@@ -56,8 +57,8 @@ pub struct Engine {
     pub(crate) tablets: Arc<Tablets>,
     pub(crate) system: Arc<dyn SystemTables>,
     pub(crate) definitions: Memo<rewrite::Kept>,
-    /// How new rows of a base can be put into each MV.
-    pub(crate) shapes: Memo<Option<IncrementalShape>>,
+    /// The queries of MVs as they are refreshed.
+    pub(crate) templates: Memo<Arc<Template>>,
 }
 
 /// What one query is planned on: a catalog state, who asks, and what the session has set.
@@ -132,7 +133,7 @@ impl Engine {
             tablets,
             system,
             definitions: Memo::default(),
-            shapes: Memo::default(),
+            templates: Memo::default(),
         }))
     }
 

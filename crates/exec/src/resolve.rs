@@ -170,7 +170,8 @@ impl Names {
                         table.name
                     )));
                 }
-                let inside = Self { depth: self.depth + 1, defined: true, ..self.clone() };
+                let defined = self.defined || !view.security_invoker;
+                let inside = Self { depth: self.depth + 1, defined, ..self.clone() };
                 let plan = Box::pin(context.engine.plan_view(inside, view)).await;
                 let plan = plan.map_err(|e| e.context(format!("view '{}'", table.name)))?;
                 Ok(Arc::new(ViewTable::new(plan, None)))

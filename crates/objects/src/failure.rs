@@ -21,6 +21,9 @@ impl Secrets {
     }
 }
 
+/// Where the library asks for the credentials of the machine when it has no others.
+const INSTANCE_METADATA: &str = "169.254.169.254";
+
 /// What was done to which object of which volume.
 pub(crate) struct Context<'a> {
     pub(crate) action: &'static str,
@@ -48,6 +51,14 @@ impl Context<'_> {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => self.error(
                 ErrorKind::Unavailable,
                 &format!("access was refused, check the volume's credentials: {}", chain(error)),
+            ),
+            other if chain(other).contains(INSTANCE_METADATA) => self.error(
+                ErrorKind::Unavailable,
+                &format!(
+                    "no credentials were given, and this machine has no role: set aws.s3.access_key and \
+                     aws.s3.secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: {}",
+                    chain(other)
+                ),
             ),
             other if is_full(other) => self.error(ErrorKind::ResourceExhausted, &chain(other)),
             other => self.error(ErrorKind::Unavailable, &chain(other)),
@@ -96,6 +107,11 @@ mod tests {
         };
         let full = context.of(&io(std::io::ErrorKind::StorageFull));
         assert_eq!(full.kind(), ErrorKind::ResourceExhausted);
+        let asked = object_store::Error::Generic {
+            store: "S3",
+            source: "PUT http://169.254.169.254/latest/api/token: timed out".into(),
+        };
+        assert!(context.of(&asked).message().contains("no credentials were given"));
         let other = context.of(&io(std::io::ErrorKind::Other));
         assert_eq!(other.kind(), ErrorKind::Unavailable);
         assert_eq!(

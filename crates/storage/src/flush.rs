@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::buffer::Buffer;
 use crate::manifest::Segment;
 use crate::open_writes::WriteGuard;
+use crate::reader::BlockCache;
 use crate::route::Tablet;
 use crate::segment::{EncodedSegment, RowsAhead, SegmentShape, default_format};
 use crate::sort::{RowRef, SortKeys, gather};
@@ -27,9 +28,13 @@ const CHUNK_ROWS: usize = 32 << 10;
 /// Tablets that are being encoded or written: more than threads, because a durable write mostly waits.
 const TABLETS_AT_ONCE: usize = 8;
 
+/// Small files of one load that the block cache keeps from the start: a large load must not drive out what is read often.
+const KEPT_FILES_MAX: u64 = 8;
+
 /// What all flushes of a load share.
 pub(crate) struct FlushTarget {
     pub env: Env,
+    pub cache: Arc<BlockCache>,
     pub shape: SegmentShape,
     pub write: Arc<WriteGuard>,
     pub encode_permits: Arc<Semaphore>,
@@ -140,7 +145,11 @@ impl FlushTarget {
             place.ok_or_else(|| Error::internal(format!("partition {} has no place", tablet.partition)))?;
         // Noted before it is written: a write whose answer is lost is cleaned up too.
         self.files.lock().push((place.clone(), segment.file.clone()));
-        place.store.put_new(&place.key(&segment.file), encoded.bytes.clone()).await?;
+        let key = place.key(&segment.file);
+        place.store.put_new(&key, encoded.bytes.clone()).await?;
+        if number < KEPT_FILES_MAX {
+            self.cache.keep_written(&place.store, &key, &encoded.bytes);
+        }
         Ok(segment)
     }
 

@@ -76,6 +76,7 @@ impl LoadWriter {
         let shape = SegmentShape::of(olap);
         let target = FlushTarget {
             env: ctx.env.clone(),
+            cache: Arc::clone(&ctx.cache),
             shape: shape.clone(),
             write: Arc::new(ctx.open_writes.begin(&ctx.env)),
             encode_permits: Arc::clone(&ctx.encode_permits),

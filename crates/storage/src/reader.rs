@@ -40,6 +40,14 @@ impl BlockCache {
         self.blocks.usage()
     }
 
+    /// Keeps a file that was just written and is one block: who writes a little is often read at once. Checked it was when
+    /// its checksum was taken.
+    pub(crate) fn keep_written(&self, store: &VolumeStore, key: &str, file: &Bytes) {
+        if file.len() <= BLOCK_BYTES {
+            self.blocks.put(&(file_name(store, key), 0), file.clone(), file.len());
+        }
+    }
+
     #[must_use]
     pub fn footers_usage(&self) -> CacheUsage {
         self.footers.usage()
@@ -66,7 +74,7 @@ impl SegmentReader {
             cache: Arc::clone(cache),
             store: store.clone(),
             key: key.into(),
-            name: format!("{}/{key}", store.location()).into(),
+            name: file_name(store, key),
             bytes: segment.bytes,
             block_checksums: segment.block_checksums.as_slice().into(),
         }
@@ -212,6 +220,11 @@ impl AsyncFileReader for SegmentReader {
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
         async move { self.metadata().await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
     }
+}
+
+/// What caches and errors call the file at `key`.
+fn file_name(store: &VolumeStore, key: &str) -> Arc<str> {
+    format!("{}/{key}", store.location()).into()
 }
 
 /// The error of the Parquet library while it read `file`: our own error if that is what it wraps. The bytes had the right

@@ -138,6 +138,27 @@ async fn what_is_made_from_tables_needs_a_privilege_on_them_and_is_not_made_with
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_view_opens_its_tables_or_asks_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let (mut root, mut ann) = sample(&server).await;
+    run(&mut root, "CREATE VIEW d.asks SECURITY INVOKER AS SELECT k FROM d.t").await;
+    run(&mut root, "CREATE VIEW d.over SECURITY INVOKER AS SELECT k FROM d.asks").await;
+    run(&mut root, "CREATE VIEW d.opens AS SELECT k FROM d.asks").await;
+    run(&mut root, "GRANT SELECT, ALTER ON ALL VIEWS IN DATABASE d TO USER ann").await;
+    assert_eq!(one(&mut ann, "SELECT count(*) FROM d.opens").await, "2");
+    denied(&mut ann, "SELECT * FROM d.asks", "SELECT", "TABLE t").await;
+    denied(&mut ann, "SELECT * FROM d.over", "SELECT", "TABLE t").await;
+    denied(&mut ann, "ALTER VIEW d.asks SET SECURITY NONE", "GRANT", "SYSTEM").await;
+    run(&mut ann, "ALTER VIEW d.opens SET SECURITY INVOKER").await;
+    denied(&mut ann, "SELECT * FROM d.opens", "SELECT", "TABLE t").await;
+    run(&mut root, "ALTER VIEW d.asks SET SECURITY NONE").await;
+    assert_eq!(one(&mut ann, "SELECT count(*) FROM d.over").await, "2");
+    let created = rows(&mut root, "SHOW CREATE VIEW d.over").await;
+    assert!(created[0][1].contains("\nSECURITY INVOKER\nAS "), "{created:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_of_what_is_not_theirs() {
     let dir = tempfile::tempdir().unwrap();
     let server = Start::default().run(&dir.path().join("data"));
@@ -213,6 +234,10 @@ async fn a_session_becomes_another_users_and_a_restore_keeps_what_was_granted() 
     assert_eq!(one(&mut ann, "SELECT current_user()").await, "'ben'@'%'");
     assert_eq!(one(&mut ann, "SELECT count(*) FROM d.t").await, "2");
     denied(&mut ann, "EXECUTE AS root WITH NO REVERT", "IMPERSONATE", "USER root").await;
+    run(&mut root, "GRANT GRANT ON SYSTEM TO ann").await;
+    let mut granting = server.connect_as("ann", "pw").await.unwrap();
+    run(&mut granting, "SET PASSWORD FOR ben = PASSWORD('')").await;
+    denied(&mut granting, "SET PASSWORD FOR root = PASSWORD('x')", "IMPERSONATE", "USER root").await;
     run(&mut root, "EXECUTE AS ann WITH NO REVERT").await;
     denied(&mut root, "SELECT * FROM d.t", "SELECT", "TABLE t").await;
 

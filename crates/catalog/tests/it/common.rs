@@ -119,7 +119,12 @@ impl Cluster1 {
     }
 
     pub fn view(&mut self, db: DbId, name: &str, query: &str) -> TableId {
-        let view = View { schema: Schema::default(), query: query.into(), default_db: "d".into() };
+        let view = View {
+            schema: Schema::default(),
+            query: query.into(),
+            default_db: "d".into(),
+            security_invoker: false,
+        };
         let comment = String::new();
         let create = Command::CreateView { db, name: name.into(), view, comment, or_replace: true };
         let Reply::Table(id) = self.ok(create) else { panic!() };

@@ -22,7 +22,12 @@ impl Sample {
     fn new() -> Self {
         let (mut c, d, t, _) = Cluster1::with_table();
         let mv = c.mview(d, "mv", &[t], &[]);
-        let view = View { schema: Schema::default(), query: "SELECT 1".into(), default_db: "d".into() };
+        let view = View {
+            schema: Schema::default(),
+            query: "SELECT 1".into(),
+            default_db: "d".into(),
+            security_invoker: false,
+        };
         let (name, comment) = ("w".into(), String::new());
         let Reply::Table(w) = c.ok(Command::CreateView { db: d, name, view, comment, or_replace: false })
         else {

@@ -21,7 +21,12 @@ fn rich_v1() -> Cluster1 {
     c.commit(db, p, "b").unwrap();
     let time = Partitioning::Time { column: 1, unit: cairn_catalog::TimeUnit::Month, step: 1 };
     c.ok(Command::CreateTable(Box::new(spec(db, "m", time))));
-    let view = View { schema: Schema::default(), query: "SELECT 1".into(), default_db: "d".into() };
+    let view = View {
+        schema: Schema::default(),
+        query: "SELECT 1".into(),
+        default_db: "d".into(),
+        security_invoker: false,
+    };
     c.ok(Command::CreateView { db, name: "w".into(), view, comment: "c".into(), or_replace: false });
     c.ok(Command::BeginTxn { db, label: "open".into(), source: "x".into(), timeout_ms: 1 });
     c.ok(Command::Set { name: "n".into(), value: "1".into() });

@@ -45,7 +45,12 @@ impl Story {
     }
 
     fn replace_view(&self, query: &str) -> Command {
-        let view = View { schema: Schema::default(), query: query.into(), default_db: "d".into() };
+        let view = View {
+            schema: Schema::default(),
+            query: query.into(),
+            default_db: "d".into(),
+            security_invoker: false,
+        };
         let comment = "another".into();
         Command::CreateView { db: self.db, name: "v".into(), view, comment, or_replace: true }
     }

@@ -50,15 +50,17 @@ impl<T: Clone> Memo<T> {
     }
 }
 
-/// A number of all that a definition is planned from: the query, the columns of its tables, the texts of its views.
+/// A number of all that a definition is planned from: the query, the columns and names of its tables, the texts of its
+/// views. `None` when one of them was dropped: its name may mean another by now.
 fn key(catalog: &Catalog, mview: &Mview) -> Option<u64> {
     let definition = &mview.definition;
     let mut hasher = DefaultHasher::new();
     (&definition.query, &definition.default_db, definition.binding).hash(&mut hasher);
+    mview.table.properties.hash(&mut hasher);
     columns(&mview.table.schema, &mut hasher);
     for base in definition.bases.iter().chain(&definition.views) {
-        let table = catalog.table(base.id)?;
-        base.id.hash(&mut hasher);
+        let table = catalog.table(base.id).filter(|table| catalog.is_visible(table))?;
+        (base.id, table.db, &table.name).hash(&mut hasher);
         columns(table.schema(), &mut hasher);
         if let Some(view) = table.view() {
             (&view.query, &view.default_db).hash(&mut hasher);

@@ -25,6 +25,7 @@ pub mod rewrite;
 mod scan;
 mod shape;
 mod slices;
+pub(crate) mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 

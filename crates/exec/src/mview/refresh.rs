@@ -1,6 +1,6 @@
 //! The query of an MV for one of its cells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -16,12 +16,12 @@ use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, cast, lit};
 
 use super::cells::{CellColumn, within};
-use super::prepare::prepare;
 use super::rewrite::functions::average;
 use super::scan::{Restrictions, ScanRestriction, table_of};
-use super::shape::{self, IncrementalShape, MergeColumn};
+use super::shape::{IncrementalShape, MergeColumn};
 use crate::engine::{Engine, Planned, QueryContext};
 use crate::error::from_datafusion;
+use crate::resolve::Names;
 use crate::table::TabletTable;
 
 /// One partition of an MV, as it is to be made.
@@ -75,24 +75,42 @@ impl Engine {
         context.mviews = super::MviewOptions::default();
         context.restrictions = restrictions(definition, cell, &source);
         let context = Arc::new(context);
-        let query = &definition.definition;
-        let (plan, state) = self.plan_definition(&context, &query.query, &query.default_db).await?;
-        let plan = prepare(&state, plan).map_err(from_datafusion)?;
-        check_bases(&plan, definition)?;
-        let shape = shape::of(&plan);
-        let plan = restrict(plan, &definition.definition.links, &cell.bounds)?;
+        let template = self.template(&context, mview, definition).await?;
+        let plan = restrict(template.bind(&context)?, &definition.definition.links, &cell.bounds)?;
         let plan = as_columns(plan, mview)?;
-        let (plan, effect) = match (source, shape) {
-            (RefreshSource::Full, _) => (plan, RefreshEffect::Replace),
-            (RefreshSource::Delta(_), Some(IncrementalShape::Append)) => (plan, RefreshEffect::Append),
-            (RefreshSource::Delta(_), Some(IncrementalShape::Merge { columns })) => {
-                let old = old_rows(self, &context, mview, &cell.bounds)?;
-                (merge(old, plan, mview, &columns)?, RefreshEffect::Replace)
+        let mut state = self.state(&context, Names::of(&context), &definition.definition.default_db);
+        let (plan, effect) = match source {
+            RefreshSource::Full => (plan, RefreshEffect::Replace),
+            RefreshSource::Delta(_) => {
+                // There is little to read: a better plan would cost more than it saves.
+                state.config_mut().options_mut().optimizer.max_passes = 1;
+                self.incremental(&context, plan, template.shape.as_ref(), mview, cell)?
             }
-            (RefreshSource::Delta(_), None) => return Err(not_incremental(mview)),
         };
         let names = mview.schema().columns.iter().map(|c| c.name.clone()).collect();
         Ok(RefreshPlan { planned: planned(plan, names, state, context), effect })
+    }
+
+    /// What takes the rows of `new` into those that `cell` has.
+    fn incremental(
+        &self,
+        context: &Arc<QueryContext>,
+        new: LogicalPlan,
+        shape: Option<&IncrementalShape>,
+        mview: &Table,
+        cell: &RefreshCell,
+    ) -> Result<(LogicalPlan, RefreshEffect)> {
+        match shape {
+            Some(IncrementalShape::Append) => Ok((new, RefreshEffect::Append)),
+            Some(IncrementalShape::Merge { columns }) => {
+                let old = old_rows(self, context, mview, &cell.bounds)?;
+                Ok((merge(old, new, mview, columns)?, RefreshEffect::Replace))
+            }
+            None => Err(Error::unsupported(format!(
+                "materialized view '{}' cannot be refreshed incrementally",
+                mview.name
+            ))),
+        }
     }
 
     /// How new rows of the base of `mview` can be put into it, from its definition alone; `None`: not at all.
@@ -104,16 +122,7 @@ impl Engine {
         context: QueryContext,
         mview: &Table,
     ) -> Result<Option<IncrementalShape>> {
-        let (table, mview) = (mview, of(mview)?);
-        let context = Arc::new(context);
-        let find = async {
-            let definition = &mview.definition;
-            let (plan, state) =
-                self.plan_definition(&context, &definition.query, &definition.default_db).await?;
-            Ok(shape::of(&prepare(&state, plan).map_err(from_datafusion)?))
-        };
-        let gone = || Error::conflict("a table of the query is gone");
-        self.shapes.get(&context.catalog, table, mview, gone, find).await
+        Ok(self.template(&Arc::new(context), mview, of(mview)?).await?.shape.clone())
     }
 }
 
@@ -124,10 +133,6 @@ fn planned(
     context: Arc<QueryContext>,
 ) -> Planned {
     Planned { plan, names, state, context, mview_notes: Vec::new() }
-}
-
-fn not_incremental(mview: &Table) -> Error {
-    Error::unsupported(format!("materialized view '{}' cannot be refreshed incrementally", mview.name))
 }
 
 fn of(table: &Table) -> Result<&Mview> {
@@ -147,23 +152,6 @@ fn restrictions(mview: &Mview, cell: &RefreshCell, source: &RefreshSource) -> Re
         Arc::make_mut(restriction).since = since.clone();
     }
     restrictions
-}
-
-/// A query that reads other tables than those it was bound to would be recorded as made from these.
-fn check_bases(plan: &LogicalPlan, mview: &Mview) -> Result<()> {
-    let bound: BTreeSet<TableId> = mview.definition.bases.iter().map(|b| b.id).collect();
-    let mut other = None;
-    super::scan::each_table(plan, &mut |table| {
-        if !bound.contains(&table.id) {
-            other.get_or_insert_with(|| table.name.clone());
-        }
-    });
-    match other {
-        None => Ok(()),
-        Some(name) => Err(Error::conflict(format!(
-            "the query reads '{name}', which is not the table it was bound to: activate the materialized view again"
-        ))),
-    }
 }
 
 /// Puts the cell's filter above each scan of a linked base: partitions of a base may be coarser than cells.

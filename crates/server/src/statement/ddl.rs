@@ -6,11 +6,11 @@ use cairn_catalog::{Bounds, Catalog, Command, PartitionSpec, Partitioning, Reply
 use cairn_exec::{sql_type, stored_type};
 use cairn_ingest::DISPLAY_NAME;
 use cairn_sql::ast::{
-    AlterOp, AlterTable, AlterView, AnalyzeTable, CreateDatabase, CreateTable, CreateTableLike, CreateView,
-    DropDatabase, DropTable, DropView, PartitionDef, Recover, RecoverTarget, TableName, TruncateTable,
-    ViewColumn,
+    AlterOp, AlterTable, AlterView, AlterViewSecurity, AnalyzeTable, CreateDatabase, CreateTable,
+    CreateTableLike, CreateView, DropDatabase, DropTable, DropView, PartitionDef, Recover, RecoverTarget,
+    TableName, TruncateTable, ViewColumn,
 };
-use cairn_types::{Column, Error, ErrorKind, Result, Schema, TableId};
+use cairn_types::{Column, Error, ErrorKind, Privilege, Result, Schema, TableId};
 use sqlparser::ast::Query;
 
 use super::{insert, query};
@@ -367,6 +367,7 @@ pub async fn create_view(session: &Session, statement: &CreateView) -> Result<An
         return Ok(Answer::done());
     }
     let view = view(session, &statement.query, &statement.query_text, &statement.columns).await?;
+    let view = View { security_invoker: statement.security_invoker, ..view };
     let comment = statement.comment.clone().unwrap_or_default();
     let or_replace = statement.or_replace;
     session
@@ -384,6 +385,27 @@ pub async fn alter_view(session: &Session, statement: &AlterView) -> Result<Answ
     let catalog = session.catalog();
     let (_, table) = analyze::find_table(&catalog, &statement.name, &session.database)?;
     let view = view(session, &statement.query, &statement.query_text, &statement.columns).await?;
+    let security_invoker = table.view().is_some_and(|view| view.security_invoker);
+    let view = View { security_invoker, ..view };
+    let (db, name, comment) = (table.db, table.name.clone(), table.comment.clone());
+    session.node.propose(Command::CreateView { db, name, view, comment, or_replace: true }).await?;
+    Ok(Answer::done())
+}
+
+/// `ALTER VIEW … SET SECURITY …`.
+///
+/// # Errors
+/// `UnknownTable`; `PrivilegeDenied` where whoever may not grant would open the tables of the view.
+pub async fn alter_view_security(session: &Session, statement: &AlterViewSecurity) -> Result<Answer> {
+    let catalog = session.catalog();
+    let (_, table) = analyze::find_table(&catalog, &statement.name, &session.database)?;
+    let Some(view) = table.view() else {
+        return Err(Error::analysis(format!("'{}' is a table, not a view", table.name)));
+    };
+    if view.security_invoker && !statement.invoker {
+        session.require_system(Privilege::Grant)?;
+    }
+    let view = View { security_invoker: statement.invoker, ..view.clone() };
     let (db, name, comment) = (table.db, table.name.clone(), table.comment.clone());
     session.node.propose(Command::CreateView { db, name, view, comment, or_replace: true }).await?;
     Ok(Answer::done())
@@ -422,5 +444,6 @@ async fn view(session: &Session, source: &Query, text: &str, columns: &[ViewColu
             at + 1
         )));
     }
-    Ok(View { schema, query: text.trim().to_owned(), default_db: session.database.clone() })
+    let (query, default_db) = (text.trim().to_owned(), session.database.clone());
+    Ok(View { schema, query, default_db, security_invoker: false })
 }

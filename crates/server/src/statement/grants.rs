@@ -11,6 +11,7 @@ use super::users;
 use crate::analyze;
 use crate::answer::Answer;
 use crate::session::Session;
+use crate::system;
 
 /// `GRANT … ON … TO u`.
 ///
@@ -58,7 +59,8 @@ fn objects(catalog: &Catalog, on: &GrantObject, current: &str) -> Result<Vec<Gra
         }
         GrantObject::AllDatabases => Ok(vec![GrantedOn::All(ObjectKind::Database)]),
         GrantObject::Named { kind, names } => {
-            names.iter().map(|name| named(catalog, *kind, name, current)).collect()
+            let named = names.iter().map(|name| named(catalog, *kind, name, current));
+            named.filter_map(Result::transpose).collect()
         }
         GrantObject::AllIn { kind, database: None } => Ok(vec![GrantedOn::All(*kind)]),
         GrantObject::AllIn { kind, database: Some(name) } => {
@@ -73,11 +75,17 @@ fn objects(catalog: &Catalog, on: &GrantObject, current: &str) -> Result<Vec<Gra
     }
 }
 
-fn named(catalog: &Catalog, kind: ObjectKind, name: &TableName, current: &str) -> Result<GrantedOn> {
+/// `None` for a table of the system: everyone may read it.
+fn named(catalog: &Catalog, kind: ObjectKind, name: &TableName, current: &str) -> Result<Option<GrantedOn>> {
+    let (database, table) = analyze::table_name(name, current)?;
+    if system::is_system_database(database) {
+        let unknown = || Error::unknown_table(&format!("{database}.{table}"));
+        return system::find(database, table).map(|_| None).ok_or_else(unknown);
+    }
     let (_, table) = analyze::find_table(catalog, name, current)?;
     let is = table.object_kind();
     match is == kind {
-        true => Ok(GrantedOn::Table(table.id)),
+        true => Ok(Some(GrantedOn::Table(table.id))),
         false => Err(Error::analysis(format!("'{}' is a {is}: say ON {is} {0}", table.name))),
     }
 }

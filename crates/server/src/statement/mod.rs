@@ -51,6 +51,7 @@ pub async fn run(session: &mut Session, parsed: &ParsedStatement) -> Result<Answ
         Statement::AnalyzeTable(s) => ddl::analyze_table(session, s),
         Statement::CreateView(s) => ddl::create_view(session, s).await,
         Statement::AlterView(s) => ddl::alter_view(session, s).await,
+        Statement::AlterViewSecurity(s) => ddl::alter_view_security(session, s).await,
         Statement::DropView(s) => ddl::drop_view(session, s).await,
         Statement::CreateMaterializedView(s) => mview::create::create(session, s).await,
         Statement::AlterMaterializedView(s) => mview::alter::alter(session, s).await,

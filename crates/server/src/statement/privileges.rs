@@ -77,6 +77,7 @@ impl Asked<'_> {
                 self.database_of(&s.name, P::CreateView)
             }
             Statement::AlterView(s) => self.table(&s.name, P::Alter),
+            Statement::AlterViewSecurity(s) => self.table(&s.name, P::Alter),
             Statement::DropView(s) => self.table(&s.name, P::Drop),
             Statement::CreateMaterializedView(s) => self.database_of(&s.name, P::CreateMaterializedView),
             Statement::AlterMaterializedView(s) => {

@@ -212,6 +212,9 @@ fn create_view(catalog: &Catalog, table: &Table, view: &View) -> String {
         let _ = write!(sql, "\nCOMMENT {}", string(&table.comment));
     }
     let database = catalog.database(table.db).map_or("", |db| db.name.as_str());
+    if view.security_invoker {
+        push(&mut sql, "SECURITY INVOKER");
+    }
     let _ = write!(sql, "\nAS {};", view_query(view, database));
     sql
 }
@@ -466,7 +469,12 @@ PROPERTIES (
     }
 
     fn view(query: &str, default_db: &str) -> View {
-        View { schema: Schema::default(), query: query.into(), default_db: default_db.into() }
+        View {
+            schema: Schema::default(),
+            query: query.into(),
+            default_db: default_db.into(),
+            security_invoker: false,
+        }
     }
 
     #[test]

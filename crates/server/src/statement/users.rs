@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_catalog::{Catalog, Command, User};
+use cairn_catalog::{Catalog, Command, Object, ROOT, User};
 use cairn_mysql::{native_hash, sha2_digest};
 use cairn_sql::ast::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword, UserName};
 use cairn_types::{Error, Privilege, Result};
@@ -58,6 +58,10 @@ pub async fn set_password(session: &Session, statement: &SetPassword) -> Result<
 async fn change(session: &Session, name: &str, auth: &AuthOption) -> Result<Answer> {
     if name != session.user {
         session.require_system(Privilege::Grant)?;
+        // Who may grant is not root, and must not become root by another password.
+        if name == ROOT {
+            session.catalog().require(&session.user, Privilege::Impersonate, Object::User(ROOT))?;
+        }
     }
     session.node.propose(Command::AlterUser { user: user(name, auth)? }).await?;
     Ok(Answer::done())

@@ -325,6 +325,7 @@ pub(crate) mod tests {
             schema: catalog.table_named(db, "plain").unwrap().schema().clone(),
             query: "SELECT a FROM plain".into(),
             default_db: "tpch".into(),
+            security_invoker: false,
         };
         apply(
             &mut catalog,

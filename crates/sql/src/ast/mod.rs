@@ -48,7 +48,7 @@ pub use table::{
 };
 pub use task::{DropTask, Schedule, SubmitTask, TaskName};
 pub use user::{AlterUser, AuthOption, CreateUser, DropUser, SetPassword};
-pub use view::{AlterView, CreateView, DropView, ViewColumn};
+pub use view::{AlterView, AlterViewSecurity, CreateView, DropView, ViewColumn};
 pub use volume::{AlterStorageVolume, AlterVolumeOp, CreateStorageVolume, DropStorageVolume, VolumeName};
 
 /// One statement.
@@ -79,6 +79,7 @@ pub enum Statement {
 
     CreateView(Box<CreateView>),
     AlterView(Box<AlterView>),
+    AlterViewSecurity(AlterViewSecurity),
     DropView(DropView),
 
     CreateMaterializedView(Box<CreateMaterializedView>),
@@ -186,6 +187,7 @@ impl fmt::Display for Statement {
             Self::AnalyzeTable(s) => s.fmt(f),
             Self::CreateView(s) => s.fmt(f),
             Self::AlterView(s) => s.fmt(f),
+            Self::AlterViewSecurity(s) => s.fmt(f),
             Self::DropView(s) => s.fmt(f),
             Self::CreateMaterializedView(s) => s.fmt(f),
             Self::AlterMaterializedView(s) => s.fmt(f),

@@ -7,7 +7,7 @@ use sqlparser::ast::Query;
 use super::name::{TableName, commas, comment, quoted, when};
 use crate::render;
 
-/// `CREATE [OR REPLACE] VIEW [IF NOT EXISTS] v [(a COMMENT '…', …)] [COMMENT '…'] AS query`.
+/// `CREATE [OR REPLACE] VIEW [IF NOT EXISTS] v [(a COMMENT '…', …)] [COMMENT '…'] [SECURITY NONE | INVOKER] AS query`.
 #[derive(Clone, Debug)]
 pub struct CreateView {
     pub or_replace: bool,
@@ -16,9 +16,18 @@ pub struct CreateView {
     /// Empty: the query's names.
     pub columns: Vec<ViewColumn>,
     pub comment: Option<String>,
+    /// Who reads the view must be allowed to read its tables, too.
+    pub security_invoker: bool,
     pub query: Query,
     /// The query as the user wrote it; no part of equality.
     pub query_text: String,
+}
+
+/// `ALTER VIEW v SET SECURITY NONE | INVOKER`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AlterViewSecurity {
+    pub name: TableName,
+    pub invoker: bool,
 }
 
 /// A view's column.
@@ -48,12 +57,22 @@ pub struct DropView {
 
 impl PartialEq for CreateView {
     fn eq(&self, other: &Self) -> bool {
-        let Self { or_replace, if_not_exists, name, columns, comment, query, query_text: _ } = self;
+        let Self {
+            or_replace,
+            if_not_exists,
+            name,
+            columns,
+            comment,
+            security_invoker,
+            query,
+            query_text: _,
+        } = self;
         *or_replace == other.or_replace
             && *if_not_exists == other.if_not_exists
             && *name == other.name
             && *columns == other.columns
             && *comment == other.comment
+            && *security_invoker == other.security_invoker
             && *query == other.query
     }
 }
@@ -81,8 +100,16 @@ impl fmt::Display for CreateView {
             write!(f, " ({})", commas(&self.columns))?;
         }
         comment(f, self.comment.as_ref())?;
+        f.write_str(when(self.security_invoker, " SECURITY INVOKER"))?;
         f.write_str(" AS ")?;
         render::query(f, &self.query)
+    }
+}
+
+impl fmt::Display for AlterViewSecurity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let security = if self.invoker { "INVOKER" } else { "NONE" };
+        write!(f, "ALTER VIEW {} SET SECURITY {security}", self.name)
     }
 }
 

@@ -4,7 +4,7 @@ use cairn_types::Result;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use crate::ast::{AlterView, CreateView, DropView, Statement, ViewColumn};
+use crate::ast::{AlterView, AlterViewSecurity, CreateView, DropView, Statement, ViewColumn};
 
 pub(super) fn create(c: &mut Cursor<'_>) -> Result<Statement> {
     c.expect("CREATE")?;
@@ -14,6 +14,7 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Statement> {
     let name = c.table_name()?;
     let columns = columns(c)?;
     let comment = c.comment()?;
+    let security_invoker = c.eat("SECURITY") && invoker(c)?;
     c.expect("AS")?;
     let query_text = c.rest_text().to_owned();
     let query = c.query()?;
@@ -23,6 +24,7 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Statement> {
         name,
         columns,
         comment,
+        security_invoker,
         query,
         query_text,
     })))
@@ -31,6 +33,9 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Statement> {
 /// Behind `ALTER VIEW`.
 pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Statement> {
     let name = c.table_name()?;
+    if c.eat("SET SECURITY") {
+        return Ok(Statement::AlterViewSecurity(AlterViewSecurity { name, invoker: invoker(c)? }));
+    }
     let columns = columns(c)?;
     c.expect("AS")?;
     let query_text = c.rest_text().to_owned();
@@ -42,6 +47,11 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Statement> {
 pub(super) fn drop(c: &mut Cursor<'_>) -> Result<Statement> {
     let if_exists = c.if_exists();
     Ok(Statement::DropView(DropView { if_exists, name: c.table_name()? }))
+}
+
+/// `NONE | INVOKER`.
+fn invoker(c: &mut Cursor<'_>) -> Result<bool> {
+    c.eat_any(&[("NONE", false), ("INVOKER", true)]).ok_or_else(|| c.unexpected("NONE or INVOKER"))
 }
 
 /// `(a [COMMENT '…'], …)`, or nothing.

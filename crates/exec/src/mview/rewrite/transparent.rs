@@ -14,7 +14,6 @@ use super::options::{CandidateSpec, CandidateUse, MviewOptions, RewriteMode};
 use super::{catalog_rows, rewrite};
 use crate::engine::QueryContext;
 use crate::error::from_datafusion;
-use crate::mview::prepare::prepare;
 
 /// What is read where a query names `table`; `None`: the rows that it has.
 ///
@@ -50,9 +49,8 @@ async fn completed(
     mview: &Mview,
     usable: CandidateUse,
 ) -> Result<LogicalPlan> {
-    let (engine, definition) = (&context.engine, &mview.definition);
-    let (query, state) = engine.plan_definition(context, &definition.query, &definition.default_db).await?;
-    let query = prepare(&state, query).map_err(from_datafusion)?;
+    let engine = &context.engine;
+    let query = engine.template(context, table, mview).await?.bind(context)?;
     if let CandidateUse::No(_) = usable {
         return stored(query, table);
     }

@@ -184,7 +184,12 @@ impl World {
     }
 
     pub(crate) fn view(&mut self, name: &str, columns: &str, query: &str) {
-        let view = View { schema: schema(columns), query: query.to_owned(), default_db: "db".into() };
+        let view = View {
+            schema: schema(columns),
+            query: query.to_owned(),
+            default_db: "db".into(),
+            security_invoker: false,
+        };
         let command = Command::CreateView {
             db: self.db,
             name: name.into(),
