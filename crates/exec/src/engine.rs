@@ -90,6 +90,8 @@ pub struct Planned {
     pub(crate) state: SessionState,
     pub(crate) context: Arc<QueryContext>,
     pub(crate) mview_notes: Vec<String>,
+    /// Whether `plan` has been through the optimizer.
+    pub(crate) optimized: bool,
 }
 
 impl Engine {
@@ -210,7 +212,8 @@ impl Engine {
         let plan = plan_query(&state, query).await?;
         // Names are taken now: a materialized view that answers has names of its own.
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
-        Ok(Planned { names: header.apply(planned), plan, state, context, mview_notes: Vec::new() })
+        let names = header.apply(planned);
+        Ok(Planned { names, plan, state, context, mview_notes: Vec::new(), optimized: false })
     }
 
     /// Plans the query of a materialized view in its own database, over the catalog of `context`.
@@ -349,7 +352,11 @@ impl Planned {
     /// # Errors
     /// What planning finds, and what reading manifests finds.
     pub async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        self.state.create_physical_plan(&self.plan).await.map_err(from_datafusion)
+        let physical = match self.optimized {
+            true => self.state.query_planner().create_physical_plan(&self.plan, &self.state).await,
+            false => self.state.create_physical_plan(&self.plan).await,
+        };
+        physical.map_err(from_datafusion)
     }
 
     /// The context that a physical plan of this query runs in.

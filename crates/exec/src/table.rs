@@ -136,7 +136,7 @@ impl TabletTable {
         let mut all: Vec<Arc<Partition>> = self.catalog.partitions_of(olap).cloned().collect();
         let total = all.len();
         if let Some(restriction) = &self.restriction {
-            all.retain(|p| restriction.reads(p.id));
+            all.retain(|p| restriction.reads(p.id, p.visible_version()));
         }
         let keep = match filter {
             Some(filter) => prune::partitions(filter, &self.schema, olap, &all)?,

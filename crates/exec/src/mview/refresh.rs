@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use cairn_catalog::{Bounds, Mview, PartitionLink, Table};
+use cairn_catalog::{Bounds, Catalog, Mview, PartitionLink, Table};
 use cairn_ingest::{arrow_schema, arrow_type};
 use cairn_types::{Error, PartitionId, Result, TableId};
 use datafusion::common::Column;
@@ -19,6 +19,7 @@ use super::cells::{CellColumn, within};
 use super::rewrite::functions::average;
 use super::scan::{Restrictions, ScanRestriction, table_of};
 use super::shape::{IncrementalShape, MergeColumn};
+use super::template::{Template, Unbound};
 use crate::engine::{Engine, Planned, QueryContext};
 use crate::error::from_datafusion;
 use crate::resolve::Names;
@@ -74,43 +75,27 @@ impl Engine {
         // A refresh reads its bases: an MV that were answered from itself would never change.
         context.mviews = super::MviewOptions::default();
         context.restrictions = restrictions(definition, cell, &source);
+        if let (RefreshSource::Delta(_), Some(old)) = (&source, old_partition(&context.catalog, mview, cell))
+        {
+            let only = ScanRestriction { partitions: Some(vec![old]), since: BTreeMap::new() };
+            context.restrictions.insert(mview.id, Arc::new(only));
+        }
         let context = Arc::new(context);
         let template = self.template(&context, mview, definition).await?;
-        let plan = restrict(template.bind(&context)?, &definition.definition.links, &cell.bounds)?;
-        let plan = as_columns(plan, mview)?;
-        let mut state = self.state(&context, Names::of(&context), &definition.definition.default_db);
-        let (plan, effect) = match source {
-            RefreshSource::Full => (plan, RefreshEffect::Replace),
-            RefreshSource::Delta(_) => {
-                // There is little to read: a better plan would cost more than it saves.
-                state.config_mut().options_mut().optimizer.max_passes = 1;
-                self.incremental(&context, plan, template.shape.as_ref(), mview, cell)?
-            }
+        let state = self.state(&context, Names::of(&context), &definition.definition.default_db);
+        let refresh =
+            Refresh { engine: self, context: &context, mview, definition, cell, template: &template };
+        let (plan, state, optimized) = match source {
+            RefreshSource::Full => (refresh.query()?, state, false),
+            RefreshSource::Delta(_) => refresh.delta(state)?,
+        };
+        let effect = match (source, &template.shape) {
+            (RefreshSource::Delta(_), Some(IncrementalShape::Append)) => RefreshEffect::Append,
+            _ => RefreshEffect::Replace,
         };
         let names = mview.schema().columns.iter().map(|c| c.name.clone()).collect();
-        Ok(RefreshPlan { planned: planned(plan, names, state, context), effect })
-    }
-
-    /// What takes the rows of `new` into those that `cell` has.
-    fn incremental(
-        &self,
-        context: &Arc<QueryContext>,
-        new: LogicalPlan,
-        shape: Option<&IncrementalShape>,
-        mview: &Table,
-        cell: &RefreshCell,
-    ) -> Result<(LogicalPlan, RefreshEffect)> {
-        match shape {
-            Some(IncrementalShape::Append) => Ok((new, RefreshEffect::Append)),
-            Some(IncrementalShape::Merge { columns }) => {
-                let old = old_rows(self, context, mview, &cell.bounds)?;
-                Ok((merge(old, new, mview, columns)?, RefreshEffect::Replace))
-            }
-            None => Err(Error::unsupported(format!(
-                "materialized view '{}' cannot be refreshed incrementally",
-                mview.name
-            ))),
-        }
+        let planned = Planned { plan, names, state, context, mview_notes: Vec::new(), optimized };
+        Ok(RefreshPlan { planned, effect })
     }
 
     /// How new rows of the base of `mview` can be put into it, from its definition alone; `None`: not at all.
@@ -126,13 +111,55 @@ impl Engine {
     }
 }
 
-fn planned(
-    plan: LogicalPlan,
-    names: Vec<String>,
-    state: SessionState,
-    context: Arc<QueryContext>,
-) -> Planned {
-    Planned { plan, names, state, context, mview_notes: Vec::new() }
+/// One cell to be made.
+struct Refresh<'a> {
+    engine: &'a Engine,
+    context: &'a Arc<QueryContext>,
+    mview: &'a Table,
+    definition: &'a Mview,
+    cell: &'a RefreshCell,
+    template: &'a Template,
+}
+
+impl Refresh<'_> {
+    /// The MV's query for the cell, with the MV's columns.
+    fn query(&self) -> Result<LogicalPlan> {
+        let query = self.template.query.bind(self.context)?;
+        as_columns(restrict(query, &self.definition.definition.links, &self.cell.bounds)?, self.mview)
+    }
+
+    /// What takes new rows into the cell, and the state to go on with; then whether the plan is optimized.
+    fn delta(&self, mut state: SessionState) -> Result<(LogicalPlan, SessionState, bool)> {
+        // There is little to read: a better plan would cost more than it saves.
+        state.config_mut().options_mut().optimizer.max_passes = 1;
+        if !self.definition.definition.links.is_empty() {
+            return Ok((self.merged()?, state, false));
+        }
+        // One cell has one plan, whatever is new.
+        let plan = match self.template.delta.get() {
+            Some(known) => known.bind(self.context)?,
+            None => {
+                let plan = state.optimize(&self.merged()?).map_err(from_datafusion)?;
+                let made = Unbound::of(plan)?;
+                self.template.delta.get_or_init(|| made).bind(self.context)?
+            }
+        };
+        Ok((plan, state, true))
+    }
+
+    fn merged(&self) -> Result<LogicalPlan> {
+        let new = self.query()?;
+        match &self.template.shape {
+            Some(IncrementalShape::Append) => Ok(new),
+            Some(IncrementalShape::Merge { columns }) => {
+                merge(old_rows(self.engine, self.context, self.mview)?, new, self.mview, columns)
+            }
+            None => Err(Error::unsupported(format!(
+                "materialized view '{}' cannot be refreshed incrementally",
+                self.mview.name
+            ))),
+        }
+    }
 }
 
 fn of(table: &Table) -> Result<&Mview> {
@@ -208,24 +235,22 @@ fn typed(expr: Expr, from: &DataType, to: &DataType) -> Expr {
     if from == to { expr } else { cast(expr, to.clone()) }
 }
 
+/// The MV's partition that is the cell.
+fn old_partition(catalog: &Catalog, mview: &Table, cell: &RefreshCell) -> Option<PartitionId> {
+    catalog.partitions_of(mview.olap()?).find(|p| p.bounds == cell.bounds).map(|p| p.id)
+}
+
 /// The rows that the cell has now.
-fn old_rows(
-    engine: &Engine,
-    context: &Arc<QueryContext>,
-    mview: &Table,
-    bounds: &Bounds,
-) -> Result<LogicalPlan> {
+fn old_rows(engine: &Engine, context: &Arc<QueryContext>, mview: &Table) -> Result<LogicalPlan> {
     let missing = || Error::conflict(format!("'{}' has no such partition any more", mview.name));
-    let olap = mview.olap().ok_or_else(missing)?;
     let table = context.catalog.table(mview.id).ok_or_else(missing)?;
-    let partition = context.catalog.partitions_of(olap).find(|p| p.bounds == *bounds).ok_or_else(missing)?;
-    let restriction = ScanRestriction { partitions: Some(vec![partition.id]), since: BTreeMap::new() };
+    let restriction = context.restrictions.get(&mview.id).ok_or_else(missing)?;
     let provider = TabletTable::new(
         Arc::clone(&context.catalog),
         Arc::clone(table),
         Arc::clone(&engine.tablets),
         Arc::clone(&context.scans),
-        Some(Arc::new(restriction)),
+        Some(Arc::clone(restriction)),
     );
     LogicalPlanBuilder::scan("old", provider_as_source(Arc::new(provider)), None)
         .and_then(|b| b.build())

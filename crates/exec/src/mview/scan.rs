@@ -36,10 +36,11 @@ impl ScanRestriction {
         }
     }
 
-    /// Whether `partition` is read at all.
+    /// Whether anything is read of `partition`, whose rows are those of data version `visible`.
     #[must_use]
-    pub fn reads(&self, partition: PartitionId) -> bool {
-        self.partitions.as_ref().is_none_or(|only| only.contains(&partition))
+    pub fn reads(&self, partition: PartitionId, visible: u64) -> bool {
+        let chosen = self.partitions.as_ref().is_none_or(|only| only.contains(&partition));
+        chosen && self.since.get(&partition).is_none_or(|since| visible > *since)
     }
 }
 
@@ -103,5 +104,7 @@ mod tests {
         check(Some((3, 4)), None);
         check(None, None);
         assert!(restriction.reads_rowset(PartitionId(2), None).unwrap());
+        let reads = |partition, visible| restriction.reads(PartitionId(partition), visible);
+        assert!(reads(1, 4) && !reads(1, 3) && reads(2, 1), "without new rows the manifest is not even read");
     }
 }

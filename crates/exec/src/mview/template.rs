@@ -1,7 +1,7 @@
 //! The query of an MV, planned once: a plan in which each scan stands for a table of whatever catalog state it is bound to.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Mview, Table};
@@ -17,12 +17,18 @@ use crate::engine::{Engine, QueryContext};
 use crate::error::{from_datafusion, to_datafusion};
 use crate::table::TabletTable;
 
-/// A prepared plan that holds no catalog.
+/// What planning finds out about the query of an MV.
 pub(crate) struct Template {
-    plan: LogicalPlan,
+    /// Prepared.
+    pub(crate) query: Unbound,
     /// How new rows of the base can be put into the MV; `None`: not at all.
     pub(super) shape: Option<IncrementalShape>,
+    /// What takes new rows into an MV that is one cell, optimized; made when it is first needed.
+    pub(super) delta: OnceLock<Unbound>,
 }
+
+/// A plan that holds no catalog.
+pub(crate) struct Unbound(LogicalPlan);
 
 /// In the place of a table.
 struct Stand {
@@ -54,20 +60,22 @@ impl Engine {
                 self.plan_definition(context, &definition.query, &definition.default_db).await?;
             let plan = prepare(&state, plan).map_err(from_datafusion)?;
             check_bases(&plan, mview)?;
-            Template::of(plan).map(Arc::new)
+            let shape = shape::of(&plan);
+            Ok(Arc::new(Template { query: Unbound::of(plan)?, shape, delta: OnceLock::new() }))
         };
         self.templates.get(&context.catalog, table, mview, gone, find).await
     }
 }
 
-impl Template {
-    fn of(plan: LogicalPlan) -> Result<Self> {
-        let shape = shape::of(&plan);
+impl Unbound {
+    /// # Errors
+    /// None of its own.
+    pub(super) fn of(plan: LogicalPlan) -> Result<Self> {
         let plan = each_scan(plan, |scan| {
             let stand = |table: Arc<Table>| Stand { table: table.id, schema: scan.source.schema() };
             Ok(table_of(scan).map(|table| Arc::new(stand(table)) as Arc<dyn TableSource>))
         })?;
-        Ok(Self { plan, shape })
+        Ok(Self(plan))
     }
 
     /// The plan over the catalog and the restrictions of `context`.
@@ -75,7 +83,7 @@ impl Template {
     /// # Errors
     /// `Conflict` when a table is gone.
     pub(crate) fn bind(&self, context: &QueryContext) -> Result<LogicalPlan> {
-        each_scan(self.plan.clone(), |scan| {
+        each_scan(self.0.clone(), |scan| {
             let Some(stand) = scan.source.downcast_ref::<Stand>() else { return Ok(None) };
             let table = context.catalog.table(stand.table);
             let provider = TabletTable::new(

@@ -242,3 +242,16 @@ async fn two_loads_make_the_same_partition_once() {
     assert_eq!(catalog.table(table).unwrap().olap().unwrap().partitions.len(), 1);
     assert_eq!(table_rows(&cluster, table).await.unwrap().len(), 2);
 }
+
+/// Whoever writes a little is often read at once; whoever writes much must not drive out what is read often.
+#[tokio::test]
+async fn the_cache_keeps_the_files_of_small_loads() {
+    for (buckets, read_again) in [(4, 0), (20, 12)] {
+        let cluster = TestCluster::new().await.unwrap();
+        let table = plain_table(&cluster, buckets);
+        load(&cluster, table, &plain_rows(0..500)).await.unwrap();
+        assert_eq!(files(&cluster).await.len(), buckets as usize + 1, "a segment a bucket, and the manifest");
+        assert_rows(&table_rows(&cluster, table).await.unwrap(), &plain_rows(0..500));
+        assert_eq!(cluster.ctx.cache.blocks_usage().misses, read_again, "{buckets} files");
+    }
+}

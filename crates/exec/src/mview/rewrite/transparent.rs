@@ -50,7 +50,7 @@ async fn completed(
     usable: CandidateUse,
 ) -> Result<LogicalPlan> {
     let engine = &context.engine;
-    let query = engine.template(context, table, mview).await?.bind(context)?;
+    let query = engine.template(context, table, mview).await?.query.bind(context)?;
     if let CandidateUse::No(_) = usable {
         return stored(query, table);
     }
