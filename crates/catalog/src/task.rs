@@ -356,9 +356,12 @@ impl Catalog {
             run.extra.clone_from(&to.extra);
         }
         run.root_run = to.into.or(run.root_run);
-        match to.state.is_open() {
-            true => run.started = run.started.or(Some(now)),
-            false => run.finished = Some(now),
+        // A short run is recorded when it has ended.
+        if to.state.is_open() || to.state == RunState::Success {
+            run.started = run.started.or(Some(now));
+        }
+        if !to.state.is_open() {
+            run.finished = Some(now);
         }
         self.task_runs.insert(run.id, Arc::new(run));
         Ok(Reply::Done)

@@ -13,20 +13,26 @@ use super::{alter, refresh, task_run};
 use crate::node::Node;
 use crate::settings;
 
+/// A refresh that takes longer is seen to run; the commit of a shorter one says that it has run, an entry of the journal
+/// less.
+const BEGIN_AFTER_MS: u64 = 20;
+
 /// Carries out `run`, and records its end. One that is taken up again after a crash goes on behind its last commit.
 pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) {
     let mut extra = Extra::of(&run, node.env.now_ms());
+    let over = CancellationToken::new();
     let work = async {
-        match run.task {
+        let outcome = match run.task {
             TaskOf::Task(_) => tokio::select! {
                 () = cancel.cancelled() => Err(refresh::cancelled()),
                 done = task_run::execute(&node, &run) => done.map(|()| RunState::Success),
             },
             TaskOf::Mview(id) => attempt(&node, &run, id, &cancel, &mut extra).await,
-        }
+        };
+        over.cancel();
+        outcome
     };
-    // That it runs stands in the journal before whatever it commits, but nothing waits for that.
-    let (started, outcome) = tokio::join!(begin(&node, run.id), work);
+    let (started, outcome) = tokio::join!(begin(&node, &run, &over), work);
     let outcome = started.and(outcome);
     // Not the end of it: the next start takes it up.
     let interrupted = node.mviews.is_stopping() && is_cancelled(&outcome);
@@ -171,11 +177,27 @@ fn todo(node: &Node, catalog: &Catalog, table: &Table, run: &TaskRun) -> Result<
     Ok(verdict)
 }
 
-/// Tells that `run` has begun.
-async fn begin(node: &Node, run: TaskRunId) -> Result<()> {
+/// Tells that `run` has begun. Of a statement, half of which may have happened after a crash, that stands in the journal
+/// before whatever it commits; a refresh is taken up again in any case.
+async fn begin(node: &Node, run: &TaskRun, over: &CancellationToken) -> Result<()> {
+    let is_refresh = matches!(run.task, TaskOf::Mview(_));
+    // Else its first commit has told it.
+    let waits = || node.catalog().task_run(run.id).is_some_and(|run| run.state == RunState::Pending);
+    if is_refresh {
+        tokio::select! {
+            () = over.cancelled() => return Ok(()),
+            () = node.env.sleep_ms(BEGIN_AFTER_MS) => {}
+        }
+        if !waits() {
+            return Ok(());
+        }
+    }
     let progress = Progress { state: RunState::Running, percent: 0 };
-    let begun = Command::AdvanceRun(Box::new(progress.advance(run, String::new())));
-    node.propose(begun).await.map(|_| ())
+    let begun = Command::AdvanceRun(Box::new(progress.advance(run.id, String::new())));
+    match node.propose(begun).await {
+        Err(_) if is_refresh && !waits() => Ok(()),
+        begun => begun.map(|_| ()),
+    }
 }
 
 /// Starts `run` in the background. False when it has ended, or is carried out here already.
