@@ -94,7 +94,7 @@ def refreshes(connection, goals):
     full = timed(lambda: refresh(connection, "by_day", "FORCE"), 3)
     full_whole = timed(lambda: refresh(connection, "whole_full", "FORCE"), 3)
     one, incremental = [], []
-    for number in range(3):
+    for number in range(9):
         # One percent of all rows, in one partition.
         server.query(connection, f"INSERT INTO facts {rows(number * 7, 1, ROWS_PER_PARTITION)}")
         one.append(timed(lambda: refresh(connection, "by_day"), 1))
