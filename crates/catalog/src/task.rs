@@ -219,6 +219,12 @@ impl TaskRun {
         format!("mv-{mview}")
     }
 
+    /// When it began to run; `None` while it waits, or when it never ran. A short one is recorded with its last commit only.
+    #[must_use]
+    pub fn begun(&self) -> Option<Stamp> {
+        self.started.or(self.finished.filter(|_| self.state == RunState::Success))
+    }
+
     pub(crate) fn fail(&mut self, now: Stamp, error: &str) {
         self.state = RunState::Failed;
         self.finished = Some(now);
@@ -356,12 +362,9 @@ impl Catalog {
             run.extra.clone_from(&to.extra);
         }
         run.root_run = to.into.or(run.root_run);
-        // A short run is recorded when it has ended.
-        if to.state.is_open() || to.state == RunState::Success {
-            run.started = run.started.or(Some(now));
-        }
-        if !to.state.is_open() {
-            run.finished = Some(now);
+        match to.state.is_open() {
+            true => run.started = run.started.or(Some(now)),
+            false => run.finished = Some(now),
         }
         self.task_runs.insert(run.id, Arc::new(run));
         Ok(Reply::Done)

@@ -181,11 +181,11 @@ fn todo(node: &Node, catalog: &Catalog, table: &Table, run: &TaskRun) -> Result<
 /// before whatever it commits; a refresh is taken up again in any case.
 async fn begin(node: &Node, run: &TaskRun, over: &CancellationToken) -> Result<()> {
     let is_refresh = matches!(run.task, TaskOf::Mview(_));
-    // Else its first commit has told it.
+    // Else a commit has told it.
     let waits = || node.catalog().task_run(run.id).is_some_and(|run| run.state == RunState::Pending);
     if is_refresh {
         tokio::select! {
-            () = over.cancelled() => return Ok(()),
+            () = over.cancelled() => {}
             () = node.env.sleep_ms(BEGIN_AFTER_MS) => {}
         }
         if !waits() {

@@ -140,8 +140,8 @@ fn last_runs(catalog: &Catalog) -> BTreeMap<TableId, &TaskRun> {
     let mut last: BTreeMap<TableId, &TaskRun> = BTreeMap::new();
     for run in catalog.task_runs() {
         let TaskOf::Mview(id) = run.task else { continue };
-        let told = last.get(&id).is_some_and(|before| before.started.is_some());
-        if run.started.is_some() || !told {
+        let told = last.get(&id).is_some_and(|before| before.begun().is_some());
+        if run.begun().is_some() || !told {
             last.insert(id, run);
         }
     }
@@ -173,7 +173,7 @@ impl<'a> LastRun<'a> {
             Some(RefreshRange::Range { start, end }) => (text(start), text(end)),
             Some(RefreshRange::List { .. }) | None => (Literal::Null, Literal::Null),
         };
-        let begun_ms = run.started.unwrap_or(run.created).time_ms;
+        let begun_ms = self.begun_ms().unwrap_or(run.created.time_ms);
         let duration = |finished_ms: u64| finished_ms.saturating_sub(begun_ms) as f64 / 1_000.0;
         [
             time(run.created.time_ms),
@@ -224,8 +224,13 @@ impl<'a> LastRun<'a> {
     }
 
     fn process_time(&self) -> Literal {
+        self.begun_ms().map_or(Literal::Null, time)
+    }
+
+    /// As the run itself tells it; a short one is recorded only when it ends.
+    fn begun_ms(&self) -> Option<u64> {
         let told = self.extra.get("processStartTime").and_then(Value::as_u64);
-        told.or(self.run.started.map(|started| started.time_ms)).map_or(Literal::Null, time)
+        told.or(self.run.begun().map(|begun| begun.time_ms))
     }
 
     /// `EXTRA_MESSAGE`, in StarRocks' words and our own.

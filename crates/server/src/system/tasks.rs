@@ -153,7 +153,7 @@ fn task_run(catalog: &Catalog, run: &TaskRun, kept_ms: u64) -> [Literal; 16] {
         text(&run.extra),
         text(properties(&run.properties)),
         text(mviews::job_id(catalog, run)),
-        run.started.map_or(Literal::Null, |started| time(started.time_ms)),
+        run.begun().map_or(Literal::Null, |started| time(started.time_ms)),
     ]
 }
 
