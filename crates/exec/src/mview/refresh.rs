@@ -111,6 +111,9 @@ impl Engine {
     }
 }
 
+/// Rows of a cell that one task merges as fast as several.
+const FEW_GROUPS_MAX: u64 = 64 << 10;
+
 /// One cell to be made.
 struct Refresh<'a> {
     engine: &'a Engine,
@@ -131,7 +134,13 @@ impl Refresh<'_> {
     /// What takes new rows into the cell, and the state to go on with; then whether the plan is optimized.
     fn delta(&self, mut state: SessionState) -> Result<(LogicalPlan, SessionState, bool)> {
         // There is little to read: a better plan would cost more than it saves.
-        state.config_mut().options_mut().optimizer.max_passes = 1;
+        let options = &mut state.config_mut().options_mut().optimizer;
+        options.max_passes = 1;
+        if self.has_few_groups() {
+            // One task merges them before another has been woken.
+            options.repartition_aggregations = false;
+            options.enable_round_robin_repartition = false;
+        }
         if !self.definition.definition.links.is_empty() {
             return Ok((self.merged()?, state, false));
         }
@@ -145,6 +154,12 @@ impl Refresh<'_> {
             }
         };
         Ok((plan, state, true))
+    }
+
+    fn has_few_groups(&self) -> bool {
+        let old = old_partition(&self.context.catalog, self.mview, self.cell);
+        let rows = old.and_then(|id| self.context.catalog.partition(id)?.visible()).map(|v| v.manifest.rows);
+        rows.is_some_and(|rows| rows <= FEW_GROUPS_MAX)
     }
 
     fn merged(&self) -> Result<LogicalPlan> {
