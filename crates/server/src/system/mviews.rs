@@ -404,7 +404,7 @@ pub(crate) mod tests {
         check(&catalog, "LAST_REFRESH_START_TIME", "1970-01-01 00:01:30");
         check(&catalog, "LAST_REFRESH_FINISHED_TIME", "1970-01-01 00:01:33");
         check(&catalog, "LAST_REFRESH_PROCESS_TIME", "1970-01-01 00:01:31.500000");
-        check(&catalog, "LAST_REFRESH_DURATION", "2");
+        check(&catalog, "LAST_REFRESH_DURATION", "1.5");
         check(&catalog, "LAST_REFRESH_FORCE_REFRESH", "true");
         check(&catalog, "LAST_REFRESH_MV_REFRESH_PARTITIONS", "[p1,p2]");
         check(&catalog, "LAST_REFRESH_BASE_REFRESH_PARTITIONS", r#"{"orders":["p2"]}"#);
