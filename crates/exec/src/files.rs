@@ -109,16 +109,21 @@ impl FilesLocation {
         Ok(this)
     }
 
-    /// That `user` may read and write there: files of the machine itself belong to who runs the cluster.
+    /// That `user` may read and write there: files of the machine itself, and what it reaches by credentials of its own,
+    /// belong to who runs the cluster.
     ///
     /// # Errors
     /// `PrivilegeDenied`.
     pub fn check_access(&self, catalog: &Catalog, user: &str) -> Result<()> {
-        if self.path.starts_with("s3://") || self.path.starts_with("s3a://") {
+        let has = |key: &str, test: fn(&str) -> bool| self.storage.get(key).is_some_and(|value| test(value));
+        let is_s3 = self.path.starts_with("s3://") || self.path.starts_with("s3a://");
+        let own_key = has("aws.s3.access_key", |key| !key.is_empty());
+        if is_s3 && own_key && !has("aws.s3.use_instance_profile", |value| value != "false") {
             return Ok(());
         }
+        let what = if is_s3 { "without aws.s3.access_key" } else { "of a local path" };
         let denied = catalog.require(user, Privilege::Operate, Object::System);
-        denied.map_err(|e| e.context(format!("FILES() of a local path, '{}'", self.path)))
+        denied.map_err(|e| e.context(format!("FILES() {what}, '{}'", self.path)))
     }
 
     /// The store of the path, and the path within it.

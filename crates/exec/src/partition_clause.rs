@@ -70,7 +70,9 @@ impl Pass<'_> {
         let partitions: Vec<String> = partitions.drain(..).map(|p| p.value).collect();
         let provider = Arc::new(self.table(&database, &table, &partitions)?);
         let mut tables = self.context.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let alone = format!("{table} PARTITION ({})#{}", partitions.join(", "), tables.len());
+        // A name that nobody can say: a view's partitions must not be open to whoever may read the view.
+        let nonce = self.context.engine.tablets.env().random_hex();
+        let alone = format!("{table} PARTITION ({})#{nonce}", partitions.join(", "));
         *name = ObjectName::from(vec![Ident::with_quote('`', &alone)]);
         alias.get_or_insert_with(|| TableAlias {
             explicit: true,

@@ -129,6 +129,11 @@ impl Sessions {
         Ok(())
     }
 
+    /// Ends all sessions that `user` has opened.
+    pub fn close_of(&self, user: &str) {
+        self.open.lock().values().filter(|entry| entry.user == user).for_each(|entry| entry.control.close());
+    }
+
     /// The session that runs the query of this id.
     #[must_use]
     pub fn running(&self, query_id: &str) -> Option<u32> {

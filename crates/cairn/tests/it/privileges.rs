@@ -158,6 +158,38 @@ async fn a_view_opens_its_tables_or_asks_for_them() {
     assert!(created[0][1].contains("\nSECURITY INVOKER\nAS "), "{created:?}");
 }
 
+/// What an adversary found in the first version.
+#[tokio::test(flavor = "multi_thread")]
+async fn side_doors_are_shut() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let (mut root, mut ann) = sample(&server).await;
+    run(&mut root, "CREATE VIEW d.part AS SELECT k FROM d.t PARTITION (p1)").await;
+    run(&mut root, "CREATE MATERIALIZED VIEW d.above REFRESH MANUAL AS SELECT k FROM d.mv").await;
+    run(&mut root, "GRANT SELECT ON VIEW d.part TO ann").await;
+    run(&mut root, "GRANT REFRESH ON MATERIALIZED VIEW d.mv TO ann").await;
+    assert_eq!(one(&mut ann, "SELECT count(*) FROM d.part").await, "1");
+    error(&mut ann, "SELECT s.* FROM d.part, zz.`t PARTITION (p1)#0` AS s").await;
+    run(&mut ann, "REFRESH MATERIALIZED VIEW d.mv").await;
+    denied(&mut ann, "REFRESH MATERIALIZED VIEW d.mv CASCADE", "REFRESH", "MATERIALIZED VIEW above").await;
+    for statement in ["PREPARE p FROM 'EXECUTE p'", "PREPARE p FROM 'PREPARE q FROM \\'SELECT 1\\''"] {
+        assert!(error(&mut ann, statement).await.1.contains("cannot be prepared"), "{statement}");
+    }
+    for keys in ["", ", \"aws.s3.access_key\" = \"a\", \"aws.s3.use_instance_profile\" = \"true\""] {
+        let files = format!("FILES(\"path\" = \"s3://b/f.csv\", \"format\" = \"csv\"{keys})");
+        denied(&mut ann, &format!("SELECT * FROM {files}"), "OPERATE", "SYSTEM").await;
+    }
+    assert_eq!(error(&mut ann, "SUBMIT TASK hidden.x AS INSERT INTO BLACKHOLE() SELECT 1").await.0, 5501);
+    denied(&mut ann, "ALTER USER nobody IDENTIFIED BY 'x'", "GRANT", "SYSTEM").await;
+
+    run(&mut ann, "SUBMIT TASK d.mine SCHEDULE EVERY(INTERVAL 1 DAY) AS INSERT INTO BLACKHOLE() SELECT 1")
+        .await;
+    run(&mut root, "DROP USER ann").await;
+    let tasks = "SELECT count(*) FROM information_schema.tasks WHERE task_name = 'mine'";
+    assert_eq!(one(&mut root, tasks).await, "0");
+    assert!(mysql_async::prelude::Queryable::ping(&mut ann).await.is_err(), "the session has ended");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_of_what_is_not_theirs() {
     let dir = tempfile::tempdir().unwrap();

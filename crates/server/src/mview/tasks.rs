@@ -26,7 +26,7 @@ pub async fn submit(session: &Session, statement: &SubmitTask) -> Result<Answer>
     let node = &session.node;
     let generated = session::query_id(node);
     let (database, user) = (session.database.as_str(), session.user.as_str());
-    let spec = specification(&session.catalog(), statement, database, user, &generated, node.env.now_ms())?;
+    let spec = specification(&session.seen(), statement, database, user, &generated, node.env.now_ms())?;
     let (name, runs_now) = (spec.name.clone(), spec.schedule.is_none());
     let id = match node.propose(Command::CreateTask(Box::new(spec))).await? {
         Reply::Task(id) => id,

@@ -274,9 +274,14 @@ impl Session {
     /// `PREPARE name FROM 'text'`.
     ///
     /// # Errors
-    /// `Parse`.
+    /// `Parse`; `Unsupported` for a statement about prepared statements.
     pub fn prepare_named(&mut self, name: &str, text: &str) -> Result<Answer> {
-        single_statement(text)?;
+        // One that executes itself would never end.
+        if let nested @ (Statement::Prepare { .. } | Statement::Execute(_) | Statement::Deallocate { .. }) =
+            single_statement(text)?.statement
+        {
+            return Err(Error::unsupported(format!("'{nested}' cannot be prepared")));
+        }
         self.named.insert(name.to_lowercase(), text.to_owned());
         Ok(Answer::done())
     }

@@ -87,10 +87,21 @@ impl Asked<'_> {
                 self.table(&s.name, P::Alter)
             }
             Statement::DropMaterializedView(s) => self.table(&s.name, P::Drop),
-            Statement::RefreshMaterializedView(s) => self.table(&s.name, P::Refresh),
+            Statement::RefreshMaterializedView(s) => {
+                self.table(&s.name, P::Refresh)?;
+                if s.cascade { self.views_above(&s.name) } else { Ok(()) }
+            }
             Statement::CancelRefresh(s) => self.table(&s.name, P::Refresh),
             _ => Ok(()),
         }
+    }
+
+    /// What `CASCADE` refreshes, too.
+    fn views_above(&self, name: &TableName) -> Result<()> {
+        let Ok((_, table)) = analyze::find_table(self.catalog, name, self.database) else { return Ok(()) };
+        let above = cairn_mview::graph::closure_above(self.catalog, table.id);
+        let mut views = above.iter().filter_map(|id| self.catalog.table(*id));
+        views.try_for_each(|view| self.catalog.require(self.user, Privilege::Refresh, Object::Table(view)))
     }
 
     /// The other table of `ALTER TABLE name SWAP WITH other`.

@@ -35,6 +35,7 @@ pub async fn create(session: &Session, statement: &CreateUser) -> Result<Answer>
 /// # Errors
 /// `PrivilegeDenied` for another user's password; `NotFound`.
 pub async fn alter(session: &Session, statement: &AlterUser) -> Result<Answer> {
+    check_change(session, &statement.user.user)?;
     let catalog = session.catalog();
     match find(&catalog, &statement.user) {
         Err(_) if statement.if_exists => Ok(Answer::done()),
@@ -49,25 +50,34 @@ pub async fn alter(session: &Session, statement: &AlterUser) -> Result<Answer> {
 pub async fn set_password(session: &Session, statement: &SetPassword) -> Result<Answer> {
     let catalog = session.catalog();
     let name = match &statement.user {
-        Some(user) => &find(&catalog, user)?.name,
+        Some(user) => {
+            check_change(session, &user.user)?;
+            &find(&catalog, user)?.name
+        }
         None => &session.user,
     };
     change(session, name, &statement.auth).await
 }
 
-async fn change(session: &Session, name: &str, auth: &AuthOption) -> Result<Answer> {
-    if name != session.user {
-        session.require_system(Privilege::Grant)?;
-        // Who may grant is not root, and must not become root by another password.
-        if name == ROOT {
-            session.catalog().require(&session.user, Privilege::Impersonate, Object::User(ROOT))?;
-        }
+/// Before it is looked whether there is such a user.
+fn check_change(session: &Session, name: &str) -> Result<()> {
+    if name == session.user {
+        return Ok(());
     }
+    session.require_system(Privilege::Grant)?;
+    // Who may grant is not root, and must not become root by another password.
+    match name {
+        ROOT => session.catalog().require(&session.user, Privilege::Impersonate, Object::User(ROOT)),
+        _ => Ok(()),
+    }
+}
+
+async fn change(session: &Session, name: &str, auth: &AuthOption) -> Result<Answer> {
     session.node.propose(Command::AlterUser { user: user(name, auth)? }).await?;
     Ok(Answer::done())
 }
 
-/// `DROP USER`.
+/// `DROP USER`, with the user's tasks and sessions.
 ///
 /// # Errors
 /// `PrivilegeDenied`; `NotFound`.
@@ -77,7 +87,14 @@ pub async fn drop(session: &Session, statement: &DropUser) -> Result<Answer> {
         Err(_) if statement.if_exists => return Ok(Answer::done()),
         user => user?.name.clone(),
     };
-    session.node.propose(Command::DropUser { name, if_exists: statement.if_exists }).await?;
+    let node = &session.node;
+    // A later user of this name must not be served by what this one left.
+    let catalog = session.catalog();
+    for task in catalog.tasks().filter(|task| task.creator == name) {
+        node.propose(Command::DropTask { name: task.name.clone(), if_exists: true }).await?;
+    }
+    node.propose(Command::DropUser { name: name.clone(), if_exists: statement.if_exists }).await?;
+    node.sessions.close_of(&name);
     Ok(Answer::done())
 }
 
