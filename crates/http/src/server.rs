@@ -1,12 +1,10 @@
 //! The listener: accepts connections, bounds their number, and ends them at shutdown.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_env::Env;
-use cairn_types::{Error, Result};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -30,44 +28,23 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
 /// A listening server.
 pub struct Server<B> {
     listener: TcpListener,
-    address: SocketAddr,
     app: Arc<App<B>>,
 }
 
 impl<B: Backend> Server<B> {
-    /// Takes the port; connections wait until [`Self::serve`] is called. Port 0 takes any free one.
-    ///
-    /// # Errors
-    /// `Unavailable` when the port is taken or may not be.
-    pub async fn bind(listen: SocketAddr, config: Config, backend: Arc<B>, env: Env) -> Result<Self> {
-        let failed = |error: io::Error| {
-            let what = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "the port is in use. Stop the process that has it, or choose another by --http-port"
-                        .to_owned()
-                }
-                _ => error.to_string(),
-            };
-            Error::unavailable(format!("Could not listen for HTTP on {listen}: {what}"))
-        };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// Connections wait until [`Self::serve`] is called.
+    #[must_use]
+    pub fn new(listener: TcpListener, config: Config, backend: Arc<B>, env: Env) -> Self {
         let loads = Arc::new(Semaphore::new(config.loads_max.min(Semaphore::MAX_PERMITS)));
         let app = App { backend, env, config, loads, tasks: TaskTracker::new() };
-        Ok(Self { listener, address, app: Arc::new(app) })
-    }
-
-    /// Where clients connect to.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        Self { listener, app: Arc::new(app) }
     }
 
     /// Serves until `shutdown` is done. Then idle connections end at once, and running requests have
     /// [`Config::drain_timeout_ms`] to finish; after that they are dropped, and loads see their bodies break off.
     /// Dropping this future drops all requests at once.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, .. } = self;
+        let Self { listener, app } = self;
         let stops = Stops::default();
         let _drop_all = stops.now.clone().drop_guard();
         let (connections, refusals) = (TaskTracker::new(), TaskTracker::new());

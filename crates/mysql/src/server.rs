@@ -6,10 +6,8 @@ use crate::config::Config;
 use crate::connection::serve_connection;
 use crate::reply::ErrorReply;
 use cairn_env::Env;
-use cairn_types::{Error, Result};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,34 +25,16 @@ const ACCEPT_RETRY_MS: u64 = 100;
 /// A listening server.
 pub struct Server<B> {
     listener: TcpListener,
-    address: SocketAddr,
     config: Arc<Config>,
     backend: Arc<B>,
     env: Env,
 }
 
 impl<B: Backend> Server<B> {
-    /// Takes the port; connections wait until [`Self::serve`] is called. Port 0 takes any free one.
-    ///
-    /// # Errors
-    /// `Unavailable` when the port is taken or may not be.
-    pub async fn bind(listen: SocketAddr, config: Config, backend: Arc<B>, env: Env) -> Result<Self> {
-        let failed = |error: io::Error| {
-            let what = match error.kind() {
-                io::ErrorKind::AddrInUse => "it is in use; stop its user or choose another port".to_owned(),
-                _ => error.to_string(),
-            };
-            Error::unavailable(format!("Could not listen for MySQL clients on {listen}: {what}"))
-        };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, config: Arc::new(config), backend, env })
-    }
-
-    /// Where clients connect to.
+    /// Connections wait until [`Self::serve`] is called.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub fn new(listener: TcpListener, config: Config, backend: Arc<B>, env: Env) -> Self {
+        Self { listener, config: Arc::new(config), backend, env }
     }
 
     /// Serves until `shutdown` is done. Then idle connections end at once, and running commands have

@@ -266,8 +266,10 @@ async fn more_than_a_page_is_listed(store: &VolumeStore) {
 
 #[tokio::test]
 async fn an_unreachable_volume_is_an_error_soon_and_tells_no_secret() {
-    // A port that was free a moment ago: nobody listens.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A port that is taken, and on which nobody listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = held.local_addr().unwrap().port();
     let properties = moto::properties(port);
     let store = VolumeStore::open("s3://bucket/prefix", &properties, &env()).unwrap();
     let start = Instant::now();

@@ -4,7 +4,7 @@
 //! a server that takes such a directory for a new cluster has lost the old one.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::identity::Identity;
 use crate::jobs;
 use crate::mysql::MysqlDoor;
 use crate::node::{Addresses, Limits, Node};
+use crate::ports::HeldPort;
 use crate::settings;
 use crate::state::CatalogState;
 
@@ -62,10 +63,10 @@ pub struct Running {
 /// # Errors
 /// Whatever is in the way, with the remedy named; nothing was destroyed then.
 pub async fn start(env: Env, options: StartOptions) -> Result<Running> {
-    let addresses = Addresses {
-        mysql: free_address(options.listen, options.mysql_port, "--mysql-port")?,
-        http: free_address(options.listen, options.http_port, "--http-port")?,
-    };
+    // A port that somebody else has is found before anything is made.
+    let mysql_port = HeldPort::take(options.listen, options.mysql_port, "--mysql-port")?;
+    let http_port = HeldPort::take(options.listen, options.http_port, "--http-port")?;
+    let addresses = Addresses { mysql: mysql_port.address(), http: http_port.address() };
     // Until something is made in it, a folder that is refused is left as it was found.
     let mut lock = DirLock::take_new(&options.data_dir)?;
     let is_new = is_new(&options.data_dir)?;
@@ -77,14 +78,9 @@ pub async fn start(env: Env, options: StartOptions) -> Result<Running> {
     }
     lock.keep();
     let node = open(&env, &options, addresses).await?;
-    let mysql = bind_mysql(&env, &options, &node).await?;
-    let http = cairn_http::Server::bind(
-        addresses.http,
-        cairn_http::Config::default(),
-        Arc::new(HttpDoor { node: Arc::clone(&node) }),
-        env.clone(),
-    )
-    .await?;
+    let mysql = mysql_server(&env, &options, &node, mysql_port)?;
+    let door = Arc::new(HttpDoor { node: Arc::clone(&node) });
+    let http = cairn_http::Server::new(http_port.listen()?, cairn_http::Config::default(), door, env.clone());
     Ok(Running { node, mysql, http, lock })
 }
 
@@ -105,16 +101,6 @@ impl Running {
         drop(lock);
         outcome
     }
-}
-
-/// The address to listen on, found free now. A port that is in use is found before anything is made.
-fn free_address(ip: IpAddr, port: u16, flag: &str) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((ip, port)).map_err(|e| {
-        Error::unavailable(format!(
-            "cannot listen on {ip}:{port}: {e}. Stop what uses the port, or choose another by {flag}"
-        ))
-    })?;
-    listener.local_addr().map_err(|e| Error::unavailable(e.to_string()))
 }
 
 /// Whether a cluster can be made in `data_dir`.
@@ -364,10 +350,11 @@ fn clear_spill(data_dir: &Path) -> Result<()> {
     files::create_dir(&spill)
 }
 
-async fn bind_mysql(
+fn mysql_server(
     env: &Env,
     options: &StartOptions,
     node: &Arc<Node>,
+    port: HeldPort,
 ) -> Result<cairn_mysql::Server<MysqlDoor>> {
     let tls = match &options.tls_pem {
         Some((certificates, key)) => cairn_mysql::server_config(certificates, key)?,
@@ -378,7 +365,7 @@ async fn bind_mysql(
     };
     let config = cairn_mysql::Config { tls: Some(tls), ..cairn_mysql::Config::default() };
     let door = Arc::new(MysqlDoor { node: Arc::clone(node) });
-    cairn_mysql::Server::bind(node.addresses.mysql, config, door, env.clone()).await
+    Ok(cairn_mysql::Server::new(port.listen()?, config, door, env.clone()))
 }
 
 /// Tries a new volume and claims it for this incarnation of the cluster.

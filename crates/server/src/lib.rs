@@ -21,6 +21,7 @@ mod metrics;
 pub mod mview;
 mod mysql;
 pub mod node;
+mod ports;
 pub mod queries;
 pub mod rows;
 pub mod session;

@@ -1,7 +1,6 @@
 //! The clients that people have: mysql's command line, PyMySQL, SQLAlchemy, and S3 behind it all.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::{Start, cairn, one, python, run, snapshot, wait_for};
@@ -58,19 +57,19 @@ struct Moto(Child, u16);
 
 impl Moto {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut child = Command::new(python())
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        while let Some(Ok(line)) = lines.next() {
-            if line.contains("Running on") {
-                break;
-            }
-        }
+        let running = |line: String| {
+            let (_, rest) = line.split_once("Running on http://127.0.0.1:")?;
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<u16>().ok()
+        };
+        let port = lines.by_ref().find_map(|line| running(line.unwrap())).expect("moto names its port");
         std::thread::spawn(move || lines.for_each(drop));
         let moto = Self(child, port);
         let url = format!("http://127.0.0.1:{port}/bucket");

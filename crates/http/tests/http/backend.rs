@@ -178,10 +178,10 @@ pub async fn start() -> Running {
 pub async fn start_with(config: Config) -> Running {
     let (sender, events) = mpsc::unbounded_channel();
     let backend = Arc::new(Recorder { events: sender, hold: tokio::sync::Semaphore::new(0) });
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let env = Env::real(Failpoints::default());
-    let server = Server::bind(listen, config, Arc::clone(&backend), env).await.expect("a free port");
-    let address = server.local_addr();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::new(listener, config, Arc::clone(&backend), env);
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve(async move { _ = stopped.await }));
     Running { address, backend, serving, events, stop: Some(stop) }

@@ -2,8 +2,7 @@
 
 use crate::raw::{Raw, error, old_flags};
 use crate::{Running, eventually, running, server_error};
-use cairn_env::{Env, Failpoints};
-use cairn_mysql::{Config, Server};
+use cairn_mysql::Config;
 use mysql_async::prelude::Queryable as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -117,15 +116,6 @@ async fn shutdown_ends_the_idle_at_once_and_lets_the_busy_finish() {
     assert_eq!(busy.read().await, None, "dropped after the drain timeout");
     eventually("nothing is left", || echo.sessions.load(SeqCst) == 0).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
-}
-
-#[tokio::test]
-async fn a_port_in_use_is_named() {
-    let server = running().await;
-    let env = Env::real(Failpoints::default());
-    let outcome = Server::bind(server.address, Config::default(), Arc::clone(&server.echo), env).await;
-    let message = outcome.err().unwrap().to_string();
-    assert!(message.contains(&server.address.to_string()) && message.contains("in use"), "{message}");
 }
 
 #[tokio::test]

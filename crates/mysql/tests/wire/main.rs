@@ -31,9 +31,9 @@ impl Running {
     async fn start(config: Config) -> Self {
         let echo = Arc::new(Echo::default());
         let env = Env::real(Failpoints::default());
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(any_port, config, Arc::clone(&echo), env).await.unwrap();
-        let address = server.local_addr();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::new(listener, config, Arc::clone(&echo), env);
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
             let _ = stopped.await;
