@@ -9,7 +9,7 @@ use cairn_env::Env;
 use cairn_objects::VolumeStore;
 use cairn_server::boot;
 use cairn_snapshot::restore::{self, RestorePlan, RestoreRequest};
-use cairn_snapshot::{Done, Source, VerifyOptions, list, verify};
+use cairn_snapshot::{Done, Source, Verdict, VerifyOptions, list, verify};
 use cairn_types::{Error, Result, value};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -121,7 +121,7 @@ async fn verify_all(place: &Place) -> Result<()> {
         return Err(Error::not_found(format!("there is no finished snapshot at {}", place.store.location())));
     }
     let resolver = place.resolver();
-    let mut damaged = Vec::new();
+    let (mut damaged, mut unreadable) = (Vec::new(), Vec::new());
     for info in finished {
         let bar = bar();
         let options = VerifyOptions { at_once: READS_AT_ONCE };
@@ -132,15 +132,27 @@ async fn verify_all(place: &Place) -> Result<()> {
         for problem in report.problems.iter().chain(&report.recycled) {
             println!("{}: {problem}", info.name);
         }
-        let verdict = if report.is_whole() { "whole" } else { "DAMAGED" };
+        let verdict = match report.verdict() {
+            Verdict::Whole => "whole",
+            Verdict::Unreadable => "NOT READ",
+            Verdict::Damaged => "DAMAGED",
+        };
         println!("{}: {verdict}, {} files, {} bytes read", info.name, report.files, report.bytes);
-        if !report.is_whole() {
-            damaged.push(info.name.clone());
+        match report.verdict() {
+            Verdict::Whole => {}
+            Verdict::Unreadable => unreadable.push(info.name.clone()),
+            Verdict::Damaged => damaged.push(info.name.clone()),
         }
     }
-    match damaged.is_empty() {
-        true => Ok(()),
-        false => Err(Error::corrupt(format!("damaged: {}. Restore another snapshot", damaged.join(", ")))),
+    match (damaged.as_slice(), unreadable.as_slice()) {
+        ([], []) => Ok(()),
+        ([], unread) => Err(Error::unavailable(format!(
+            "not all files could be read of: {}. See to the volumes named above and their credentials, and verify again",
+            unread.join(", ")
+        ))),
+        (damaged, _) => {
+            Err(Error::corrupt(format!("damaged: {}. Restore another snapshot", damaged.join(", "))))
+        }
     }
 }
 
@@ -166,9 +178,7 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
         plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
     }
     print_plan(&plan);
-    if !plan.is_possible() {
-        return Err(Error::corrupt("the snapshot is not whole: nothing was changed. Restore another one"));
-    }
+    plan.check()?;
     if args.dry_run {
         println!("dry run: nothing was changed");
         return Ok(());

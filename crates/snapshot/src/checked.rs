@@ -16,7 +16,7 @@ use crate::format::{Marker, PartitionFiles, SnapshotFiles};
 use crate::list::{SnapshotStatus, status};
 use crate::progress::Meter;
 use crate::reach::{decode_manifest, folder_of, reached};
-use crate::verify::Problem;
+use crate::verify::{Defect, Problem};
 
 /// After so many files that could not be reached, the volume is taken for unreachable.
 const UNREACHABLE_MAX: usize = 20;
@@ -104,7 +104,7 @@ impl Place<'_> {
     }
 
     pub(crate) fn problem(&self, key: &str, what: String) -> Problem {
-        Problem { file: format!("{}/{key}", self.store.location()), what }
+        Problem { file: format!("{}/{key}", self.store.location()), defect: Defect::Damaged, what }
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) struct Closeness {
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) problems: Vec<Problem>,
-    /// The same for what waits in the recycle bin: a snapshot does not pin that.
+    /// The damage to what waits in the recycle bin: a snapshot does not pin that.
     pub(crate) recycled: Vec<Problem>,
     unreachable: usize,
 }
@@ -174,7 +174,8 @@ impl Findings {
                 return Err(error);
             }
         }
-        if recycled {
+        // What cannot be read may be there: nobody may empty the bin for it.
+        if recycled && problem.defect == Defect::Damaged {
             self.recycled.push(problem)
         } else {
             self.problems.push(problem)
@@ -190,13 +191,16 @@ struct Found {
 
 impl Found {
     fn new(file: String, what: impl Into<String>) -> Self {
-        Self { problem: Problem { file, what: what.into() }, unreachable: None }
+        Self { problem: Problem { file, defect: Defect::Damaged, what: what.into() }, unreachable: None }
     }
 
     fn of(file: String, e: Error) -> Self {
         match missing_or(e) {
             Ok(what) => Self::new(file, what),
-            Err(e) => Self { problem: Problem { file, what: e.message().to_owned() }, unreachable: Some(e) },
+            Err(e) => {
+                let what = e.message().to_owned();
+                Self { problem: Problem { file, defect: Defect::Unreadable, what }, unreachable: Some(e) }
+            }
         }
     }
 }

@@ -39,5 +39,5 @@ pub use progress::{Done, OnProgress};
 pub use source::Source;
 pub use take::{TakeOptions, take};
 pub use vacuum::Vacuum;
-pub use verify::{Problem, VerifyOptions, VerifyReport, verify};
+pub use verify::{Defect, Problem, Verdict, VerifyOptions, VerifyReport, verify};
 pub use volumes::{OpenVolumes, VolumeResolver};

@@ -17,7 +17,7 @@ use crate::format::Marker;
 use crate::list::{self, SnapshotStatus};
 use crate::progress::{Meter, OnProgress};
 use crate::source::Source;
-use crate::verify::Problem;
+use crate::verify::{Problem, Verdict};
 
 /// What is to be restored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,7 +153,7 @@ fn tables(catalog: &Catalog) -> Vec<TablePlan> {
 /// Takes the cluster over: from here on the old one can neither write nor delete in the volumes that this one uses.
 ///
 /// # Errors
-/// `Corrupt` when the plan has problems, or when files went away between the plan and the takeover; `Fenced` when another
+/// `Corrupt` or `Unavailable` when the plan has problems, or when files went away between the plan and the takeover; `Fenced` when another
 /// restore was quicker; `Unavailable`.
 pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver) -> Result<Restored> {
     plan.check()?;
@@ -185,12 +185,18 @@ pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver
 
 fn refuse(problems: &[Problem], name: &str) -> Result<()> {
     let Some(first) = problems.first() else { return Ok(()) };
-    Err(Error::corrupt(format!(
-        "snapshot '{name}' cannot be restored, {} of its files are missing or damaged: {first}{}. Nothing was changed; try an \
-         older snapshot",
-        problems.len(),
-        if problems.len() > 1 { " …" } else { "" }
-    )))
+    let count = problems.len();
+    let and_more = if count > 1 { " …" } else { "" };
+    Err(match Verdict::of(problems) {
+        Verdict::Unreadable => Error::unavailable(format!(
+            "snapshot '{name}' cannot be restored now, {count} of its files could not be read: {first}{and_more}. Nothing was \
+             changed; see to the volume and its credentials, and try again"
+        )),
+        _ => Error::corrupt(format!(
+            "snapshot '{name}' cannot be restored, {count} of its files are missing or damaged: {first}{and_more}. Nothing was \
+             changed; try an older snapshot"
+        )),
+    })
 }
 
 /// Claims every volume for an epoch above all that were ever claimed in any of them.
@@ -298,16 +304,10 @@ fn empty_recycle_bin(catalog: &mut Catalog, now: Stamp) -> Result<()> {
 }
 
 impl RestorePlan {
-    /// Whether it can be carried out.
-    #[must_use]
-    pub fn is_possible(&self) -> bool {
-        self.problems.is_empty()
-    }
-
     /// Refuses a plan that cannot be carried out.
     ///
     /// # Errors
-    /// `Corrupt`, naming the first problem.
+    /// `Corrupt`, or `Unavailable` when files could only not be read, naming the first problem.
     pub fn check(&self) -> Result<()> {
         refuse(&self.problems, &self.marker.name)
     }

@@ -24,12 +24,31 @@ impl Default for VerifyOptions {
     }
 }
 
-/// A file that is not as it should be.
+/// A file that is not as it should be, or could not be looked at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Problem {
     /// Volume and key.
     pub file: String,
+    pub defect: Defect,
     pub what: String,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Defect {
+    /// It is missing, or not what it was.
+    Damaged,
+    /// Its volume did not give it: it may be whole.
+    Unreadable,
+}
+
+/// What can be said of a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Whole,
+    /// Nothing is known to be damaged, but not everything could be read.
+    Unreadable,
+    Damaged,
 }
 
 impl fmt::Display for Problem {
@@ -48,15 +67,32 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Everything that is wrong, sorted by file. Empty: the snapshot can be restored, byte for byte.
     pub problems: Vec<Problem>,
-    /// The same for dropped tables and partitions that waited in the recycle bin. A snapshot does not pin these: when the bin
-    /// is emptied, it can be restored all the same, without them.
+    /// The damage to dropped tables and partitions that waited in the recycle bin. A snapshot does not pin these: when the
+    /// bin is emptied, it can be restored all the same, without them.
     pub recycled: Vec<Problem>,
 }
 
 impl VerifyReport {
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.problems.is_empty()
+        self.verdict() == Verdict::Whole
+    }
+
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(&self.problems)
+    }
+}
+
+impl Verdict {
+    /// That of a snapshot with these problems.
+    #[must_use]
+    pub fn of(problems: &[Problem]) -> Self {
+        match problems {
+            [] => Self::Whole,
+            _ if problems.iter().all(|p| p.defect == Defect::Unreadable) => Self::Unreadable,
+            _ => Self::Damaged,
+        }
     }
 }
 

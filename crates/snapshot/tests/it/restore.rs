@@ -7,7 +7,7 @@ use cairn_catalog::{Catalog, Command, SnapshotState, Volume, VolumeKind};
 use cairn_env::{Action, Env, Failpoints};
 use cairn_objects::{Fence, VolumeStore, layout};
 use cairn_snapshot::restore::{RestorePlan, RestoreRequest, Restored, execute, plan};
-use cairn_snapshot::{OpenVolumes, Source, Vacuum, clean};
+use cairn_snapshot::{OpenVolumes, Source, Vacuum, Verdict, clean};
 use cairn_types::{ErrorKind, Result};
 
 use crate::world::{CLUSTER, PlainMeta, World, seen};
@@ -43,7 +43,7 @@ async fn the_cluster_comes_back_as_it_was_and_the_old_one_is_fenced_out() {
     let before = world.keys("").await;
 
     let plan = planned(&world, None).await.unwrap();
-    assert!(plan.is_possible());
+    assert!(plan.check().is_ok());
     let [t] = &plan.tables[..] else { panic!("{:?}", plan.tables) };
     assert_eq!((t.database.as_str(), t.table.as_str(), t.partitions, t.rows), ("db", "t", 2, 2));
     assert_eq!(world.keys("").await, before, "a plan changes nothing");
@@ -131,7 +131,7 @@ async fn anything_missing_is_refused_and_nothing_is_changed() {
         world.overwrite(key, whole).await;
     }
     Fence::check(&world.store, CLUSTER, 1).await.expect("the old cluster still owns the volume");
-    assert!(planned(&world, Some("s")).await.unwrap().is_possible());
+    assert!(planned(&world, Some("s")).await.unwrap().check().is_ok());
 }
 
 #[tokio::test]
@@ -145,9 +145,9 @@ async fn damage_inside_a_segment_is_found_when_everything_is_read() {
     bytes[5] ^= 1;
     world.overwrite(&key, bytes.into()).await;
     let mut request = request(&world, Some("s"));
-    assert!(plan(&world.store, &request, &world.open(), &|_| {}).await.unwrap().is_possible());
+    assert!(plan(&world.store, &request, &world.open(), &|_| {}).await.unwrap().check().is_ok());
     request.read_everything = true;
-    assert!(!plan(&world.store, &request, &world.open(), &|_| {}).await.unwrap().is_possible());
+    assert!(!plan(&world.store, &request, &world.open(), &|_| {}).await.unwrap().check().is_ok());
 }
 
 #[tokio::test]
@@ -236,6 +236,41 @@ async fn a_recycle_bin_whose_files_are_gone_comes_back_empty() {
     world.needed(&catalog).await.unwrap();
 }
 
+/// What a volume does not give may be whole: it is not called damaged, and no recycle bin is emptied for it.
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_and_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (env, clock) = Env::simulated(7, 1_000);
+    let location = format!("file://{}", dir.path().display());
+    let world = World::on(VolumeStore::create(&location, &BTreeMap::new(), &env).unwrap(), env, clock).await;
+    let binned = world.create_table("binned", 1);
+    world.load(binned).await;
+    let keep = world.create_table("t", 1);
+    world.load(keep).await;
+    world.apply(Command::DropTable { db: world.db(), name: "binned".into(), force: false });
+    world.clock.advance_ms(1_000);
+    world.snapshot("s").await.unwrap();
+    for key in world.data_keys().await {
+        let (file, aside) = (dir.path().join(&key), dir.path().join("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        // A file that is there and cannot be opened, not even by root.
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        let report = world.verify("s").await;
+        assert_eq!(report.verdict(), Verdict::Unreadable, "{key}: {report:?}");
+        assert!(report.problems.iter().any(|p| p.file.ends_with(&key)), "{key}: {report:?}");
+        let error = restored(&world, Some("s")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{key}: {error}");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::rename(&aside, &file).unwrap();
+    }
+    Fence::check(&world.store, CLUSTER, 1).await.unwrap();
+    assert!(world.verify("s").await.is_whole());
+    let restored = restored(&world, Some("s")).await.unwrap();
+    let recover = Command::RecoverTable { db: world.db(), name: "binned".into() };
+    let mut catalog = restored.catalog;
+    catalog.apply(restored.index + 1, world.env.now_ms(), &recover).expect("the bin came back with it");
+}
+
 #[tokio::test]
 async fn snapshots_of_the_abandoned_future_are_kept_until_they_are_removed() {
     let world = World::new().await;
@@ -307,7 +342,7 @@ async fn a_volume_that_was_copied_elsewhere_is_restored_from_there() {
         VolumeOverride { name: "main".into(), comment: Some("moved".into()), ..VolumeOverride::default() };
     let request = RestoreRequest { source, overrides: vec![comment], read_everything: true, at_once: 2 };
     let plan = plan(&moved, &request, &resolver, &|_| {}).await.unwrap();
-    assert!(plan.is_possible(), "{:?}", plan.problems);
+    assert!(plan.check().is_ok(), "{:?}", plan.problems);
     assert_eq!(plan.volumes, [("main".to_owned(), uri("new"))]);
     let restored = execute(&real, plan, &resolver).await.unwrap();
     let volume: &Volume = restored.catalog.volume_named("main").unwrap();
