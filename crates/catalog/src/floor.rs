@@ -9,6 +9,8 @@ use crate::partitioning::{micros, time_of};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+const SECONDS_PER_DAY: i64 = 86_400;
+
 /// Units of one slice: more would leave the times that can be reckoned with, and no partition needs them.
 const STEP_MAX: u32 = 1_000_000;
 
@@ -18,6 +20,12 @@ const STEP_MAX: u32 = 1_000_000;
 pub struct Floor {
     pub unit: TimeUnit,
     pub step: u32,
+}
+
+/// How long a slice is. All slices are counted from 0001-01-01, a Monday.
+enum Length {
+    Months(i64),
+    Seconds(i64),
 }
 
 impl Floor {
@@ -37,6 +45,31 @@ impl Floor {
             }
             (SqlType::Date | SqlType::DateTime, _) => Ok(()),
             _ => refuse("needs a DATE or DATETIME column"),
+        }
+    }
+
+    /// Whether each of these slices is made of whole slices of `fine`.
+    #[must_use]
+    pub fn is_made_of(self, fine: Self) -> bool {
+        match (self.length(), fine.length()) {
+            (Length::Months(coarse), Length::Months(fine)) => coarse % fine == 0,
+            (Length::Seconds(coarse), Length::Seconds(fine)) => coarse % fine == 0,
+            // A month begins with a day.
+            (Length::Months(_), Length::Seconds(fine)) => SECONDS_PER_DAY % fine == 0,
+            (Length::Seconds(_), Length::Months(_)) => false,
+        }
+    }
+
+    fn length(self) -> Length {
+        let step = i64::from(self.step.max(1));
+        match self.unit {
+            TimeUnit::Minute => Length::Seconds(step * 60),
+            TimeUnit::Hour => Length::Seconds(step * 3_600),
+            TimeUnit::Day => Length::Seconds(step * SECONDS_PER_DAY),
+            TimeUnit::Week => Length::Seconds(step * 7 * SECONDS_PER_DAY),
+            TimeUnit::Month => Length::Months(step),
+            TimeUnit::Quarter => Length::Months(step * 3),
+            TimeUnit::Year => Length::Months(step * 12),
         }
     }
 
@@ -121,6 +154,27 @@ mod tests {
         check(floor("hour", 1), DateTime, "2024-02-29 23:59:59.9", hour);
         let quarter = "202401 [2024-01-01 00:00:00, 2024-04-01 00:00:00)";
         check(floor("quarter", 1), DateTime, "2024-02-29 12:00:00", quarter);
+    }
+
+    /// What is said of slices is so for the starts of slices all over the calendar.
+    #[test]
+    fn slices_are_made_of_slices() {
+        let units = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+        let floors: Vec<Floor> = units.iter().flat_map(|u| [1, 2, 3, 7, 12].map(|n| floor(u, n))).collect();
+        let whole = |coarse: Floor, fine: Floor| {
+            let mut start = coarse.start(&Literal::DateTime(-1_000_000_000_000_000)).unwrap();
+            (0..300).all(|_| {
+                start = coarse.end(&start).unwrap();
+                fine.start(&start).unwrap() == start
+            })
+        };
+        for coarse in &floors {
+            for fine in &floors {
+                assert_eq!(coarse.is_made_of(*fine), whole(*coarse, *fine), "{coarse:?} of {fine:?}");
+            }
+        }
+        assert!(floor("week", 1).is_made_of(floor("day", 7)) && floor("day", 7).is_made_of(floor("week", 1)));
+        assert!(!floor("month", 1).is_made_of(floor("week", 1)));
     }
 
     #[test]

@@ -52,9 +52,14 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         *expr = cast(text(digits), DataType::Double(sqlparser::ast::ExactNumberInfo::None));
         return;
     }
+    if let Expr::Interval(interval) = expr {
+        months_of_quarters(interval);
+    }
     let Expr::Function(function) = expr else { return };
-    if simple_name(function) == Some("group_concat") {
-        separate(function);
+    match simple_name(function) {
+        Some("group_concat") => separate(function),
+        Some("time_slice" | "date_slice") => quote_boundary(function),
+        _ => {}
     }
     let Some(name) = simple_name(function) else { return };
     if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {
@@ -80,6 +85,28 @@ fn separate(function: &mut Function) {
     if list.args.len() == 1 {
         let separator = separator.unwrap_or_else(|| text(","));
         list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
+    }
+}
+
+/// `INTERVAL 2 QUARTER` is one of 6 months.
+fn months_of_quarters(interval: &mut sqlparser::ast::Interval) {
+    use sqlparser::ast::DateTimeField;
+    let Expr::Value(value) = interval.value.as_ref() else { return };
+    let (Value::Number(digits, _) | Value::SingleQuotedString(digits)) = &value.value else { return };
+    if let (Some(DateTimeField::Quarter), Ok(quarters)) = (&interval.leading_field, digits.parse::<i32>()) {
+        interval.value = Box::new(text(&(i64::from(quarters) * 3).to_string()));
+        interval.leading_field = Some(DateTimeField::Month);
+    }
+}
+
+/// `time_slice(t, INTERVAL 1 DAY, CEIL)`: the third argument is a word.
+fn quote_boundary(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(boundary))) = list.args.get_mut(2)
+        && let Expr::Identifier(word) = boundary
+        && ["floor", "ceil"].iter().any(|known| word.value.eq_ignore_ascii_case(known))
+    {
+        *boundary = text(&word.value);
     }
 }
 

@@ -4,6 +4,7 @@ mod date_format;
 mod date_trunc;
 mod large_int;
 mod sleep;
+mod time_slice;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::async_udf::AsyncScalarUDF;
 
 pub(crate) use large_int::large_int;
+pub(crate) use time_slice::slice_floor;
 
 /// Adds our functions to `state`.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
@@ -21,5 +23,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     state.register_udf(Arc::new(ScalarUDF::from(large_int::LargeInt::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(date_format::DateFormat::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(date_trunc::DateTrunc::new())))?;
+    state.register_udf(Arc::new(ScalarUDF::from(time_slice::TimeSlice::of_datetimes())))?;
+    state.register_udf(Arc::new(ScalarUDF::from(time_slice::TimeSlice::of_dates())))?;
     Ok(())
 }

@@ -431,11 +431,12 @@ fn transformed(origins: Vec<Origin>, outer: &Transform) -> Traced {
 pub(super) fn compose(outer: &Transform, inner: &Transform) -> Option<Transform> {
     match (outer, inner) {
         (Transform::Same, other) | (other, Transform::Same) => Some(other.clone()),
-        (a, b) if a == b && matches!(a, Transform::Floor { .. }) => Some(a.clone()),
-        (Transform::Floor { unit: outer_unit, step: 1 }, Transform::Floor { unit: inner_unit, step: 1 }) => {
-            if holds(*outer_unit, *inner_unit) {
+        (Transform::Floor { unit: outer_unit, step: outer_step }, Transform::Floor { unit, step }) => {
+            let outer_floor = Floor { unit: *outer_unit, step: *outer_step };
+            let inner_floor = Floor { unit: *unit, step: *step };
+            if outer_floor.is_made_of(inner_floor) {
                 Some(outer.clone())
-            } else if holds(*inner_unit, *outer_unit) {
+            } else if inner_floor.is_made_of(outer_floor) {
                 Some(inner.clone())
             } else {
                 None
@@ -443,20 +444,6 @@ pub(super) fn compose(outer: &Transform, inner: &Transform) -> Option<Transform>
         }
         _ => None,
     }
-}
-
-/// Whether each slice of `coarse` is made of whole slices of `fine`.
-fn holds(coarse: TimeUnit, fine: TimeUnit) -> bool {
-    let rank = |unit| match unit {
-        TimeUnit::Minute => 0,
-        TimeUnit::Hour => 1,
-        TimeUnit::Day => 2,
-        TimeUnit::Week => 3,
-        TimeUnit::Month => 4,
-        TimeUnit::Quarter => 5,
-        TimeUnit::Year => 6,
-    };
-    coarse == fine || rank(fine) < rank(coarse) && fine != TimeUnit::Week
 }
 
 /// One step from an expression towards a column.
@@ -479,6 +466,10 @@ pub(crate) fn step<'a>(expr: &'a Expr, schema: &DFSchema) -> Option<Step<'a>> {
             ("date_trunc", [unit, inner]) => {
                 let unit = TimeUnit::parse(text(unit)?).ok()?;
                 Some(Step::Function(Transform::Floor { unit, step: 1 }, inner))
+            }
+            ("time_slice" | "date_slice", [inner, interval]) => {
+                let Floor { unit, step } = crate::functions::slice_floor(interval)?;
+                Some(Step::Function(Transform::Floor { unit, step }, inner))
             }
             ("str2date", [inner, format]) => {
                 Some(Step::Function(Transform::Date { format: text(format)?.to_owned() }, inner))

@@ -126,6 +126,14 @@ fn links_go_down_to_partition_columns() {
         "m",
         "t.0/1month",
     );
+    linked(
+        "SELECT time_slice(dt, INTERVAL 1 MONTH) m, count(*) FROM t GROUP BY time_slice(dt, INTERVAL 1 MONTH)",
+        "m",
+        "t.0/1month",
+    );
+    linked("SELECT time_slice(ts, INTERVAL 360 MINUTE) AS s FROM hours", "s", "hours.0/6hour");
+    linked("SELECT date_slice(dt, INTERVAL 1 WEEK) AS s FROM t", "s", "t.0/7day");
+    linked("SELECT date_slice(dt, INTERVAL 2 MONTH) AS s FROM t", "date_trunc('year', s)", "t.0/1year");
     linked("SELECT date_trunc('day', ts) d FROM hours", "date_trunc('month', d)", "hours.0/1month");
     linked("SELECT date(ts) d, count(*) c FROM hours GROUP BY date(ts)", "d", "hours.0/1day");
     // Views, CTEs, subqueries, and all branches of a union.

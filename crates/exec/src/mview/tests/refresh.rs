@@ -107,6 +107,18 @@ async fn cells_together_are_the_query() {
     .await;
     check(&store, "SELECT t.dt, u.w FROM t JOIN u ON t.dt = u.dt", "dt").await;
     check(&store, "SELECT t.dt, t.k, name FROM t LEFT JOIN dim ON t.k = dim.k", "dt").await;
+    check(
+        &store,
+        "SELECT date_slice(dt, INTERVAL 1 MONTH) m, count(*) n FROM t GROUP BY date_slice(dt, INTERVAL 1 MONTH)",
+        "m",
+    )
+    .await;
+    check(
+        &store,
+        "SELECT time_slice(dt, INTERVAL 1 MONTH) m, count(*) n FROM t GROUP BY time_slice(dt, INTERVAL 1 MONTH)",
+        "date_trunc('year', m)",
+    )
+    .await;
     check(&store, "SELECT dt, k FROM t UNION ALL SELECT dt, w FROM u", "date_trunc('month', dt)").await;
     check(&store, "SELECT date(ts) day, count(*) n FROM h GROUP BY date(ts)", "day").await;
     check(&store, "SELECT ts, k FROM h", "date_trunc('month', ts)").await;

@@ -209,6 +209,25 @@ fn ranges_of_time_are_cut_to_whole_slices() {
                 "SELECT date_trunc('week', dt), count(*) FROM orders GROUP BY date_trunc('week', dt)",
                 "cannot be computed",
             ),
+            (
+                "SELECT time_slice(dt, INTERVAL 6 MONTH), count(*) FROM orders GROUP BY time_slice(dt, INTERVAL 6 MONTH)",
+                "alone",
+            ),
+            (
+                "SELECT date_slice(dt, INTERVAL 1 QUARTER), sum(price) FROM orders WHERE dt > '2024-01-20' \
+                 GROUP BY date_slice(dt, INTERVAL 1 QUARTER)",
+                "union",
+            ),
+            (
+                "SELECT time_slice(dt, INTERVAL 7 DAY), count(*) FROM orders GROUP BY time_slice(dt, INTERVAL 7 DAY)",
+                "cannot be computed",
+            ),
+            // The end of a slice is no start of one.
+            (
+                "SELECT time_slice(dt, INTERVAL 1 YEAR, CEIL), count(*) FROM orders \
+                 GROUP BY time_slice(dt, INTERVAL 1 YEAR, CEIL)",
+                "cannot be computed",
+            ),
             ("SELECT max(price) FROM orders WHERE dt > '2024-01-20'", "cannot be computed"),
             // No month is whole.
             (
