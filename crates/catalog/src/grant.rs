@@ -4,6 +4,7 @@
 //! name. `root` may do everything and has no grants.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use cairn_types::{DbId, Error, ObjectKind, Privilege, Result, TableId};
 use serde::{Deserialize, Serialize};
@@ -126,31 +127,27 @@ impl GrantedOn {
 }
 
 /// What users could do before there were grants: everything but run the cluster.
-fn before_grants() -> Vec<Granted> {
+static BEFORE_GRANTS: LazyLock<Vec<Granted>> = LazyLock::new(|| {
     let kinds = [ObjectKind::Database, ObjectKind::Table, ObjectKind::View, ObjectKind::MaterializedView];
     let all = |on, kind: ObjectKind| Granted { on, privileges: kind.privileges().iter().copied().collect() };
     std::iter::once(all(GrantedOn::Catalog, ObjectKind::Catalog))
         .chain(kinds.map(|kind| all(GrantedOn::All(kind), kind)))
         .collect()
-}
+});
 
 impl User {
     /// What was granted to the user, in the order of objects; nothing for `root`, who needs none.
     #[must_use]
-    pub fn granted(&self) -> Vec<Granted> {
+    pub fn granted(&self) -> &[Granted] {
         match &self.grants {
-            _ if self.name == ROOT => Vec::new(),
-            Some(grants) => grants.clone(),
-            None => before_grants(),
+            _ if self.name == ROOT => &[],
+            Some(grants) => grants,
+            None => &BEFORE_GRANTS,
         }
     }
 
     fn any_grant(&self, matches: impl Fn(&Granted) -> bool) -> bool {
-        match &self.grants {
-            _ if self.name == ROOT => true,
-            Some(grants) => grants.iter().any(matches),
-            None => before_grants().iter().any(matches),
-        }
+        self.name == ROOT || self.granted().iter().any(matches)
     }
 }
 
@@ -298,7 +295,7 @@ impl Catalog {
         let user = self.user(name).ok_or_else(|| {
             Error::not_found(format!("Operation {operation} failed for '{name}'@'%' : user not exists"))
         })?;
-        let mut grants = user.granted();
+        let mut grants = user.granted().to_vec();
         grants.retain(|granted| granted.on.exists(self));
         Ok((User::clone(user), grants))
     }

@@ -43,6 +43,7 @@ impl Context<'_> {
     /// Our error for the library's.
     pub(crate) fn of(&self, error: &object_store::Error) -> Error {
         use object_store::Error as E;
+        let causes = chain(error);
         match error {
             E::NotFound { .. } => self.error(ErrorKind::NotFound, "there is no such object"),
             E::AlreadyExists { .. } | E::Precondition { .. } => {
@@ -50,18 +51,17 @@ impl Context<'_> {
             }
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => self.error(
                 ErrorKind::Unavailable,
-                &format!("access was refused, check the volume's credentials: {}", chain(error)),
+                &format!("access was refused, check the volume's credentials: {causes}"),
             ),
-            other if chain(other).contains(INSTANCE_METADATA) => self.error(
+            _ if causes.contains(INSTANCE_METADATA) => self.error(
                 ErrorKind::Unavailable,
                 &format!(
                     "no credentials were given, and this machine has no role: set aws.s3.access_key and \
-                     aws.s3.secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: {}",
-                    chain(other)
+                     aws.s3.secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: {causes}"
                 ),
             ),
-            other if is_full(other) => self.error(ErrorKind::ResourceExhausted, &chain(other)),
-            other => self.error(ErrorKind::Unavailable, &chain(other)),
+            other if is_full(other) => self.error(ErrorKind::ResourceExhausted, &causes),
+            _ => self.error(ErrorKind::Unavailable, &causes),
         }
     }
 }

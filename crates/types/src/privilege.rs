@@ -98,6 +98,17 @@ impl Privilege {
 }
 
 impl ObjectKind {
+    /// Every one, in the order in which people read of them.
+    pub const ALL: &[Self] = &[
+        Self::System,
+        Self::Catalog,
+        Self::Database,
+        Self::Table,
+        Self::View,
+        Self::MaterializedView,
+        Self::User,
+    ];
+
     /// As statements have it.
     #[must_use]
     pub fn name(self) -> &'static str {

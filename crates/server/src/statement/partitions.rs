@@ -14,15 +14,20 @@ use crate::session::Session;
 ///
 /// # Errors
 /// `UnknownTable`; `Analysis` for a view and for temporary partitions; what the filter meets.
-pub async fn show(session: &Session, name: &TableName, temporary: bool, order: &ShowOrder) -> Result<Answer> {
-    let catalog = session.seen();
-    let (_, table) = analyze::find_table(&catalog, name, &session.database)?;
+pub async fn show(
+    session: &Session,
+    catalog: &Catalog,
+    name: &TableName,
+    temporary: bool,
+    order: &ShowOrder,
+) -> Result<Answer> {
+    let (_, table) = analyze::find_table(catalog, name, &session.database)?;
     let olap = table
         .olap()
         .ok_or_else(|| Error::analysis(format!("'{}' is a view: only tables have partitions", table.name)))?;
     let mut rows = no_partitions(olap);
     if !temporary {
-        fill(&catalog, olap, &mut rows);
+        fill(catalog, olap, &mut rows);
     }
     filter::ordered(session, rows, order).await
 }

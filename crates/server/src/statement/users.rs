@@ -59,12 +59,20 @@ pub async fn set_password(session: &Session, statement: &SetPassword) -> Result<
     change(session, name, &statement.auth).await
 }
 
-/// Before it is looked whether there is such a user.
-fn check_change(session: &Session, name: &str) -> Result<()> {
-    if name == session.user {
-        return Ok(());
+/// That the session may know of user `name`: it is its own, or it may grant. Asked before it is looked whether there is
+/// such a user.
+///
+/// # Errors
+/// `PrivilegeDenied`.
+pub fn of_oneself_or_granted(session: &Session, name: &str) -> Result<()> {
+    match name == session.user {
+        true => Ok(()),
+        false => session.require_system(Privilege::Grant),
     }
-    session.require_system(Privilege::Grant)?;
+}
+
+fn check_change(session: &Session, name: &str) -> Result<()> {
+    of_oneself_or_granted(session, name)?;
     // Who may grant is not root, and must not become root by another password.
     match name {
         ROOT => session.catalog().require(&session.user, Privilege::Impersonate, Object::User(ROOT)),

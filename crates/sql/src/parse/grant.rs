@@ -8,17 +8,6 @@ use super::unsupported::{no_roles, not_yet};
 use super::user;
 use crate::ast::{DatabaseName, Grant, GrantObject, Statement};
 
-/// All kinds, in the order in which an error names them.
-const KINDS: [ObjectKind; 7] = [
-    ObjectKind::System,
-    ObjectKind::Catalog,
-    ObjectKind::Database,
-    ObjectKind::Table,
-    ObjectKind::View,
-    ObjectKind::MaterializedView,
-    ObjectKind::User,
-];
-
 /// Words that StarRocks reserves, so behind ON they are never the name of a table.
 const RESERVED_KINDS: [&str; 5] = ["SYSTEM", "DATABASE", "DATABASES", "TABLE", "TABLES"];
 
@@ -240,8 +229,11 @@ fn check_fit(grant: &Grant, verb: &str) -> Result<()> {
         return Ok(());
     };
     let fitting: Vec<&str> = fitting.iter().map(|privilege| privilege.name()).collect();
-    let places: Vec<&str> =
-        KINDS.iter().filter(|kind| kind.privileges().contains(other)).map(|kind| kind.name()).collect();
+    let places: Vec<&str> = ObjectKind::ALL
+        .iter()
+        .filter(|kind| kind.privileges().contains(other))
+        .map(|kind| kind.name())
+        .collect();
     Err(Error::analysis(format!(
         "Operation not permitted: {verb} {other} ON {kind}. Detail message: the privileges on {kind} are {}; {other} is \
          one on {}",

@@ -33,16 +33,20 @@ fn of_id(id: u64) -> (PartitionId, u64) {
 ///
 /// # Errors
 /// `UnknownTable`; `Analysis` for a view or an unknown partition; what reading manifests meets.
-pub async fn of_table(session: &Session, name: &TableName, partitions: &[String]) -> Result<Rows> {
-    let catalog = session.seen();
-    let (_, table) = analyze::find_table(&catalog, name, &session.database)?;
+pub async fn of_table(
+    session: &Session,
+    catalog: &Catalog,
+    name: &TableName,
+    partitions: &[String],
+) -> Result<Rows> {
+    let (_, table) = analyze::find_table(catalog, name, &session.database)?;
     let olap = table
         .olap()
         .ok_or_else(|| Error::analysis(format!("'{}' is a view: it has no tablets", table.name)))?;
     if let Some(unknown) = partitions.iter().find(|p| !olap.partitions.contains_key(*p)) {
         return Err(Error::analysis(format!("Unknown partition '{unknown}' in table '{}'", table.name)));
     }
-    of_partitions(&session.node, &catalog, olap, |p| partitions.is_empty() || partitions.contains(&p.name))
+    of_partitions(&session.node, catalog, olap, |p| partitions.is_empty() || partitions.contains(&p.name))
         .await
 }
 

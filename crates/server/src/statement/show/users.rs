@@ -1,7 +1,5 @@
 //! Users and what they may: `SHOW USERS`, `SHOW GRANTS`, `SHOW CREATE USER`, `SHOW PRIVILEGES`.
 
-use std::sync::Arc;
-
 use cairn_catalog::{Catalog, GrantedOn, ROOT, User};
 use cairn_exec::DEFAULT_CATALOG;
 use cairn_sql::ast::UserName;
@@ -9,7 +7,7 @@ use cairn_types::{Error, Literal, ObjectKind, Privilege, Result};
 
 use crate::rows::{Rows, text};
 use crate::session::Session;
-use crate::statement::users::find;
+use crate::statement::users::{find, of_oneself_or_granted};
 
 /// `SHOW USERS`.
 ///
@@ -29,7 +27,10 @@ pub fn users(session: &Session) -> Result<Rows> {
 pub fn grants(session: &Session, user: Option<&UserName>) -> Result<Rows> {
     let catalog = session.catalog();
     let user = match user {
-        Some(user) => of_oneself_or_granted(session, &catalog, user)?,
+        Some(user) => {
+            of_oneself_or_granted(session, &user.user)?;
+            find(&catalog, user)?
+        }
         None => catalog.user(&session.user).ok_or_else(|| Error::not_found("the user was dropped"))?,
     };
     Ok(grants_of(&catalog, user))
@@ -40,38 +41,19 @@ pub fn grants(session: &Session, user: Option<&UserName>) -> Result<Rows> {
 /// # Errors
 /// As [`grants`].
 pub fn create_user(session: &Session, user: &UserName) -> Result<Rows> {
+    of_oneself_or_granted(session, &user.user)?;
     let catalog = session.catalog();
-    let user = of_oneself_or_granted(session, &catalog, user)?;
+    let user = find(&catalog, user)?;
     let column = format!("CREATE USER for {}", user.identity());
     let mut rows = Rows::text(&[&column]);
     rows.push([text(create_statement(user))]);
     Ok(rows)
 }
 
-/// The user that `name` means: oneself, or any for who may grant.
-fn of_oneself_or_granted<'a>(
-    session: &Session,
-    catalog: &'a Catalog,
-    name: &UserName,
-) -> Result<&'a Arc<User>> {
-    if name.user != session.user {
-        session.require_system(Privilege::Grant)?;
-    }
-    find(catalog, name)
-}
-
 /// `SHOW PRIVILEGES`: what can be granted, and on what.
 pub fn privileges() -> Rows {
     let mut rows = Rows::text(&["Privilege", "Context", "Comment"]);
-    for kind in [
-        ObjectKind::System,
-        ObjectKind::Catalog,
-        ObjectKind::Database,
-        ObjectKind::Table,
-        ObjectKind::View,
-        ObjectKind::MaterializedView,
-        ObjectKind::User,
-    ] {
+    for kind in ObjectKind::ALL {
         for privilege in kind.privileges() {
             rows.push([text(privilege.name()), text(kind.name()), text(comment(*privilege))]);
         }
