@@ -121,13 +121,7 @@ impl Pass<'_> {
         let ids = partitions.iter().map(id).collect::<Result<_>>()?;
         context.bound.push(Bound::Table(Arc::clone(db), Arc::clone(table)));
         let restriction = ScanRestriction { partitions: Some(ids), ..ScanRestriction::default() };
-        Ok(TabletTable::new(
-            Arc::clone(&context.catalog),
-            Arc::clone(table),
-            Arc::clone(&context.engine.tablets),
-            Arc::clone(&context.scans),
-            Some(Arc::new(restriction)),
-        ))
+        Ok(TabletTable::restricted(context, table, Some(Arc::new(restriction))))
     }
 }
 

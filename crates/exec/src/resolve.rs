@@ -156,13 +156,7 @@ impl Names {
             return Ok(Arc::new(ViewTable::new(plan, None)));
         }
         match &table.kind {
-            TableKind::Olap(_) | TableKind::Mview(_) => Ok(Arc::new(TabletTable::new(
-                Arc::clone(&context.catalog),
-                Arc::clone(table),
-                Arc::clone(&context.engine.tablets),
-                Arc::clone(&context.scans),
-                context.restrictions.get(&table.id).cloned(),
-            ))),
+            TableKind::Olap(_) | TableKind::Mview(_) => Ok(Arc::new(TabletTable::of(context, table))),
             TableKind::View(view) => {
                 if self.depth >= VIEW_DEPTH_MAX {
                     return Err(Error::analysis(format!(

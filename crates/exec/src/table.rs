@@ -24,6 +24,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::engine::QueryContext;
 use crate::error::to_datafusion;
 use crate::mview::{ScanRestriction, implied};
 use crate::prepared::{PreparedManifest, PreparedSegment, merge};
@@ -88,6 +89,26 @@ impl fmt::Debug for TabletTable {
 }
 
 impl TabletTable {
+    /// `table` at the catalog state of `context`, of which the context may let only a part be read.
+    pub(crate) fn of(context: &QueryContext, table: &Arc<Table>) -> Self {
+        Self::restricted(context, table, context.restrictions.get(&table.id).cloned())
+    }
+
+    /// Of `table` what `restriction` lets be read.
+    pub(crate) fn restricted(
+        context: &QueryContext,
+        table: &Arc<Table>,
+        restriction: Option<Arc<ScanRestriction>>,
+    ) -> Self {
+        Self::new(
+            Arc::clone(&context.catalog),
+            Arc::clone(table),
+            Arc::clone(&context.engine.tablets),
+            Arc::clone(&context.scans),
+            restriction,
+        )
+    }
+
     pub(crate) fn new(
         catalog: Arc<Catalog>,
         table: Arc<Table>,

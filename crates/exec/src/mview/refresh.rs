@@ -83,8 +83,7 @@ impl Engine {
         let context = Arc::new(context);
         let template = self.template(&context, mview, definition).await?;
         let state = self.state(&context, Names::of(&context), &definition.definition.default_db);
-        let refresh =
-            Refresh { engine: self, context: &context, mview, definition, cell, template: &template };
+        let refresh = Refresh { context: &context, mview, definition, cell, template: &template };
         let (plan, state, optimized) = match source {
             RefreshSource::Full => (refresh.query()?, state, false),
             RefreshSource::Delta(_) => refresh.delta(state)?,
@@ -116,7 +115,6 @@ const FEW_GROUPS_MAX: u64 = 64 << 10;
 
 /// One cell to be made.
 struct Refresh<'a> {
-    engine: &'a Engine,
     context: &'a Arc<QueryContext>,
     mview: &'a Table,
     definition: &'a Mview,
@@ -157,9 +155,9 @@ impl Refresh<'_> {
     }
 
     fn has_few_groups(&self) -> bool {
-        let old = old_partition(&self.context.catalog, self.mview, self.cell);
-        let rows = old.and_then(|id| self.context.catalog.partition(id)?.visible()).map(|v| v.manifest.rows);
-        rows.is_some_and(|rows| rows <= FEW_GROUPS_MAX)
+        let rows = |id: &PartitionId| Some(self.context.catalog.partition(*id)?.visible()?.manifest.rows);
+        let old = self.context.restrictions.get(&self.mview.id).and_then(|only| only.partitions.as_deref());
+        old.is_some_and(|old| old.iter().filter_map(rows).sum::<u64>() <= FEW_GROUPS_MAX)
     }
 
     fn merged(&self) -> Result<LogicalPlan> {
@@ -167,7 +165,7 @@ impl Refresh<'_> {
         match &self.template.shape {
             Some(IncrementalShape::Append) => Ok(new),
             Some(IncrementalShape::Merge { columns }) => {
-                merge(old_rows(self.engine, self.context, self.mview)?, new, self.mview, columns)
+                merge(old_rows(self.context, self.mview)?, new, self.mview, columns)
             }
             None => Err(Error::unsupported(format!(
                 "materialized view '{}' cannot be refreshed incrementally",
@@ -256,18 +254,12 @@ fn old_partition(catalog: &Catalog, mview: &Table, cell: &RefreshCell) -> Option
 }
 
 /// The rows that the cell has now.
-fn old_rows(engine: &Engine, context: &Arc<QueryContext>, mview: &Table) -> Result<LogicalPlan> {
+fn old_rows(context: &QueryContext, mview: &Table) -> Result<LogicalPlan> {
     let missing = || Error::conflict(format!("'{}' has no such partition any more", mview.name));
     let table = context.catalog.table(mview.id).ok_or_else(missing)?;
-    let restriction = context.restrictions.get(&mview.id).ok_or_else(missing)?;
-    let provider = TabletTable::new(
-        Arc::clone(&context.catalog),
-        Arc::clone(table),
-        Arc::clone(&engine.tablets),
-        Arc::clone(&context.scans),
-        Some(Arc::clone(restriction)),
-    );
-    LogicalPlanBuilder::scan("old", provider_as_source(Arc::new(provider)), None)
+    // Without one it would be all cells.
+    context.restrictions.get(&mview.id).ok_or_else(missing)?;
+    LogicalPlanBuilder::scan("old", provider_as_source(Arc::new(TabletTable::of(context, table))), None)
         .and_then(|b| b.build())
         .map_err(from_datafusion)
 }

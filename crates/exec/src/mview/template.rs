@@ -85,15 +85,9 @@ impl Unbound {
     pub(crate) fn bind(&self, context: &QueryContext) -> Result<LogicalPlan> {
         each_scan(self.0.clone(), |scan| {
             let Some(stand) = scan.source.downcast_ref::<Stand>() else { return Ok(None) };
-            let table = context.catalog.table(stand.table);
-            let provider = TabletTable::new(
-                Arc::clone(&context.catalog),
-                Arc::clone(table.ok_or_else(|| Error::conflict("a table of the query is gone"))?),
-                Arc::clone(&context.engine.tablets),
-                Arc::clone(&context.scans),
-                context.restrictions.get(&stand.table).cloned(),
-            );
-            Ok(Some(provider_as_source(Arc::new(provider))))
+            let gone = || Error::conflict("a table of the query is gone");
+            let table = context.catalog.table(stand.table).ok_or_else(gone)?;
+            Ok(Some(provider_as_source(Arc::new(TabletTable::of(context, table)))))
         })
     }
 }
