@@ -145,7 +145,14 @@ impl Committer {
                 _ => Arc::new(self.ctx.open_writes.begin(&self.ctx.env)),
             };
             let parts = parts(&catalog, request)?;
-            let changed = self.write_manifests(&catalog, &parts, &write).await?;
+            // Nothing names the manifests before the command, so they need not come after the files that they name.
+            let manifests = self.write_manifests(&catalog, &parts, &write);
+            let (changed, uploaded) = futures::join!(manifests, finish_uploads(&request.written));
+            let changed = changed?;
+            if let Err(error) = uploaded {
+                discard_manifests(changed).await;
+                return Err(Failure::Refused(error));
+            }
             let (before_commit, after_commit) = failpoints(request);
             self.ctx.env.failpoint_async(before_commit).await?;
             let changes = changed.iter().map(|c| c.change.clone()).collect();
@@ -158,10 +165,7 @@ impl Committer {
                 Err(e) => {
                     let overtaken = e.kind() == ErrorKind::Conflict
                         && any_base_changed(&self.ctx.meta.catalog(), &changed);
-                    discard(
-                        &changed.into_iter().map(|c| (c.place, c.change.manifest.name)).collect::<Vec<_>>(),
-                    )
-                    .await;
+                    discard_manifests(changed).await;
                     if !overtaken {
                         return Err(Failure::Refused(e));
                     }
@@ -233,6 +237,20 @@ impl Committer {
 pub(crate) struct Changed {
     pub change: PartitionChange,
     pub place: PartitionPlace,
+}
+
+/// Waits for the files of the loads that are still under way.
+async fn finish_uploads(written: &[Written]) -> Result<()> {
+    let mut outcome = Ok(());
+    for one in written {
+        outcome = outcome.and(one.uploads.finish().await);
+    }
+    outcome
+}
+
+async fn discard_manifests(changed: Vec<Changed>) {
+    let files = changed.into_iter().map(|c| (c.place, c.change.manifest.name));
+    discard(&files.collect::<Vec<_>>()).await;
 }
 
 /// The change from the visible manifest of `partition` to `manifest`.

@@ -19,6 +19,7 @@ use crate::reader::BlockCache;
 use crate::route::Tablet;
 use crate::segment::{EncodedSegment, RowsAhead, SegmentShape, default_format};
 use crate::sort::{RowRef, SortKeys, gather};
+use crate::uploads::Uploads;
 use crate::volumes::PartitionPlace;
 
 /// Rows of one segment; more of one tablet in one buffer make several.
@@ -43,6 +44,7 @@ pub(crate) struct FlushTarget {
     pub next_file: AtomicU64,
     /// Every file that may have been written.
     pub files: Mutex<Vec<(PartitionPlace, String)>>,
+    pub uploads: Arc<Uploads>,
     /// The load was given up or has failed: no more files.
     pub cancelled: AtomicBool,
 }
@@ -111,7 +113,7 @@ impl FlushTarget {
         };
         let mut flushed = Vec::with_capacity(encoded.len());
         for segment in encoded {
-            let segment = self.put(piece.tablet, &segment).await?;
+            let segment = self.put(piece.tablet, segment).await?;
             flushed.push(Flushed { tablet: piece.tablet, segment });
         }
         Ok(flushed)
@@ -136,7 +138,7 @@ impl FlushTarget {
             .collect()
     }
 
-    async fn put(&self, tablet: Tablet, encoded: &EncodedSegment) -> Result<Segment> {
+    async fn put(&self, tablet: Tablet, encoded: EncodedSegment) -> Result<Segment> {
         self.check_cancelled()?;
         let number = self.next_file.fetch_add(1, Ordering::Relaxed);
         let segment = encoded.describe(layout::segment_file(self.write.id(), tablet.bucket, number));
@@ -145,10 +147,22 @@ impl FlushTarget {
             place.ok_or_else(|| Error::internal(format!("partition {} has no place", tablet.partition)))?;
         // Noted before it is written: a write whose answer is lost is cleaned up too.
         self.files.lock().push((place.clone(), segment.file.clone()));
-        let key = place.key(&segment.file);
-        place.store.put_new(&key, encoded.bytes.clone()).await?;
-        if number < KEPT_FILES_MAX {
-            self.cache.keep_written(&place.store, &key, &encoded.bytes);
+        let (cache, key) = (Arc::clone(&self.cache), place.key(&segment.file));
+        // Beside the bytes: as long as a file may come, the vacuum must know of the write.
+        let write = Arc::clone(&self.write);
+        let bytes = encoded.bytes.len();
+        let upload = async move {
+            place.store.put_new(&key, encoded.bytes.clone()).await?;
+            if number < KEPT_FILES_MAX {
+                cache.keep_written(&place.store, &key, &encoded.bytes);
+            }
+            drop(write);
+            Ok(())
+        };
+        match self.shape.keyed {
+            // A commit reads its keys.
+            true => upload.await?,
+            false => self.uploads.run(&self.env, bytes, upload).await?,
         }
         Ok(segment)
     }

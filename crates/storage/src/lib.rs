@@ -46,6 +46,7 @@ mod supersede;
 #[doc(hidden)]
 pub mod testing;
 mod types;
+mod uploads;
 mod volumes;
 
 pub use commit::{CommitRequest, Committed, Committer, RefreshCommit};

@@ -18,6 +18,7 @@ use crate::manifest::Rowset;
 use crate::open_writes::WriteGuard;
 use crate::route::{NO_TABLET, OUT_OF_RANGE, Router, Tablet};
 use crate::segment::SegmentShape;
+use crate::uploads::Uploads;
 use crate::volumes::PartitionPlace;
 
 /// What becomes of a row that no partition takes.
@@ -83,6 +84,7 @@ impl LoadWriter {
             places: Mutex::default(),
             next_file: AtomicU64::new(0),
             files: Mutex::default(),
+            uploads: Arc::default(),
             cancelled: AtomicBool::new(false),
         };
         let places = catalog.partitions_of(olap).map(|p| Ok((p.id, ctx.volumes.place(&catalog, p)?)));
@@ -236,7 +238,7 @@ impl LoadWriter {
         Ok(())
     }
 
-    /// Writes what is left. The rows become visible when the result is committed.
+    /// Writes what is left. The rows become visible when the result is committed; small files may be under way until then.
     ///
     /// # Errors
     /// As [`LoadWriter::write`]; the files of a failed load are deleted.
@@ -283,6 +285,7 @@ impl LoadWriter {
             partitions,
             only: self.options.only.clone(),
             guard: Arc::clone(&self.target.write),
+            uploads: Arc::clone(&self.target.uploads),
             files: std::mem::take(&mut *self.target.files.lock()),
         }
     }
@@ -292,6 +295,7 @@ impl LoadWriter {
         self.target.cancelled.store(true, Ordering::Relaxed);
         // Its error, if any, is of no interest any more; but no file may come after the clean-up.
         let _ = self.finish_flush().await;
+        let _ = self.target.uploads.finish().await;
         let files = std::mem::take(&mut *self.target.files.lock());
         discard(&files).await;
     }
@@ -321,6 +325,7 @@ pub struct Written {
     /// The load was for these partitions only.
     pub only: Option<Vec<PartitionId>>,
     pub(crate) guard: Arc<WriteGuard>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) files: Vec<(PartitionPlace, String)>,
 }
 
@@ -333,6 +338,8 @@ impl Written {
 
     /// Deletes the files of a load that will not be committed, as far as that is possible now.
     pub async fn discard(self) {
+        // No file may come after the clean-up.
+        let _ = self.uploads.finish().await;
         discard(&self.files).await;
     }
 }
