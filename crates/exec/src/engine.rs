@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, View};
 use cairn_ingest::DISPLAY_NAME;
-use cairn_types::{Error, Result};
+use cairn_types::{Error, Result, TableId};
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -25,7 +25,7 @@ use crate::lenient::lenient_casts;
 use crate::limit::QueryPool;
 use crate::mview::memo::Memo;
 use crate::mview::template::Template;
-use crate::mview::{BoundLog, MviewOptions, Restrictions, rewrite};
+use crate::mview::{Bound, BoundLog, MviewOptions, Restrictions, rewrite};
 use crate::names::{self, Header, SessionFacts};
 use crate::resolve::{DEFAULT_CATALOG, Names, SystemTables};
 use crate::table::{ScanInfo, ScanLog, object_store_url};
@@ -90,6 +90,8 @@ pub struct Planned {
     pub(crate) state: SessionState,
     pub(crate) context: Arc<QueryContext>,
     pub(crate) mview_notes: Vec<String>,
+    /// What names were bound to, before materialized views were looked at.
+    pub(crate) bound: Vec<Bound>,
     /// Whether `plan` has been through the optimizer.
     pub(crate) optimized: bool,
 }
@@ -213,7 +215,8 @@ impl Engine {
         // Names are taken now: a materialized view that answers has names of its own.
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
         let names = header.apply(planned);
-        Ok(Planned { names, plan, state, context, mview_notes: Vec::new(), optimized: false })
+        let bound = context.bound.all();
+        Ok(Planned { names, bound, ..Planned::of(plan, state, context) })
     }
 
     /// Plans the query of a materialized view in its own database, over the catalog of `context`.
@@ -329,10 +332,23 @@ impl QueryContext {
 }
 
 impl Planned {
+    /// A plan without anything that is told about it.
+    pub(crate) fn of(plan: LogicalPlan, state: SessionState, context: Arc<QueryContext>) -> Self {
+        let (names, mview_notes, bound) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, names, state, context, mview_notes, bound, optimized: false }
+    }
+
     /// The types of the result's columns.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
+    }
+
+    /// Whether the query reads this table, view or materialized view, by its name or through views.
+    #[must_use]
+    pub fn reads(&self, table: TableId) -> bool {
+        let is_it = |bound: &Bound| matches!(bound, Bound::Table(_, found) if found.id == table);
+        self.bound.iter().any(is_it)
     }
 
     /// Why materialized views that read the same tables do not answer the query, a line each.

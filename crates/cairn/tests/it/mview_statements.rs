@@ -207,6 +207,30 @@ async fn a_view_reads_what_it_names_and_no_other_view() {
     assert_eq!(rows(&mut conn, &sums("second")).await[0], ["2020-01-05", "11"]);
 }
 
+/// Nothing reads itself: no view by its text, no materialized view by what it would be bound to.
+#[tokio::test(flavor = "multi_thread")]
+async fn circles_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = shop(&server).await;
+    run(&mut conn, "CREATE VIEW low AS SELECT id, name FROM cities").await;
+    run(&mut conn, "CREATE VIEW high AS SELECT id, name FROM low").await;
+    run(&mut conn, "CREATE MATERIALIZED VIEW kept REFRESH DEFERRED MANUAL AS SELECT id, name FROM low").await;
+    refresh(&mut conn, "kept").await;
+    for sql in ["ALTER VIEW low AS SELECT * FROM high", "CREATE OR REPLACE VIEW low AS SELECT * FROM low"] {
+        let (_, text) = error(&mut conn, sql).await;
+        assert!(text.contains("cannot read itself"), "{sql}: {text}");
+    }
+    assert_eq!(rows(&mut conn, "SELECT count(*) FROM high").await, [["2"]]);
+    // A materialized view that could answer the new query reads the view, the new query does not.
+    run(&mut conn, "ALTER VIEW low AS SELECT id, name FROM cities WHERE id > 0").await;
+    run(&mut conn, "ALTER VIEW low AS SELECT id, name FROM kept").await;
+    let (_, text) = error(&mut conn, "ALTER MATERIALIZED VIEW kept ACTIVE").await;
+    assert!(text.contains("would read itself"), "{text}");
+    run(&mut conn, "ALTER VIEW low AS SELECT id, name FROM cities").await;
+    run(&mut conn, "ALTER MATERIALIZED VIEW kept ACTIVE").await;
+}
+
 /// A view that follows its bases but for those that `property` names, and what an INSERT into `base` does.
 async fn check_excluded(property: &str, base: &str, starts: bool, expected_stale: &str) {
     let dir = tempfile::tempdir().unwrap();

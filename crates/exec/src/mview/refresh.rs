@@ -93,7 +93,7 @@ impl Engine {
             _ => RefreshEffect::Replace,
         };
         let names = mview.schema().columns.iter().map(|c| c.name.clone()).collect();
-        let planned = Planned { plan, names, state, context, mview_notes: Vec::new(), optimized };
+        let planned = Planned { names, optimized, ..Planned::of(plan, state, context) };
         Ok(RefreshPlan { planned, effect })
     }
 

@@ -56,6 +56,10 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
         return Err(Error::analysis("its bases are partitioned in another way than when it was made"));
     }
     let mut found = found.definition(definition.binding);
+    let bases: Vec<TableId> = found.bases.iter().map(|base| base.id).collect();
+    if cairn_mview::graph::would_cycle(catalog, table.id, &bases) {
+        return Err(Error::analysis("it would read itself, directly or through other materialized views"));
+    }
     if let Some(base) = found.bases.iter().find(|base| is_inactive(catalog, base.id)) {
         return Err(Error::analysis(format!("its base materialized view {} is inactive", base.name)));
     }

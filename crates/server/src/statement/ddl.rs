@@ -366,7 +366,8 @@ pub async fn create_view(session: &Session, statement: &CreateView) -> Result<An
     if statement.if_not_exists && catalog.table_named(db, name).is_some() {
         return Ok(Answer::done());
     }
-    let view = view(session, &statement.query, &statement.query_text, &statement.columns).await?;
+    let replaced = catalog.table_named(db, name).map(|table| table.id);
+    let view = view(session, &statement.query, &statement.query_text, &statement.columns, replaced).await?;
     let view = View { security_invoker: statement.security_invoker, ..view };
     let comment = statement.comment.clone().unwrap_or_default();
     let or_replace = statement.or_replace;
@@ -384,7 +385,8 @@ pub async fn create_view(session: &Session, statement: &CreateView) -> Result<An
 pub async fn alter_view(session: &Session, statement: &AlterView) -> Result<Answer> {
     let catalog = session.catalog();
     let (_, table) = analyze::find_table(&catalog, &statement.name, &session.database)?;
-    let view = view(session, &statement.query, &statement.query_text, &statement.columns).await?;
+    let view =
+        view(session, &statement.query, &statement.query_text, &statement.columns, Some(table.id)).await?;
     let security_invoker = table.view().is_some_and(|view| view.security_invoker);
     let view = View { security_invoker, ..view };
     let (db, name, comment) = (table.db, table.name.clone(), table.comment.clone());
@@ -411,8 +413,18 @@ pub async fn alter_view_security(session: &Session, statement: &AlterViewSecurit
     Ok(Answer::done())
 }
 
-async fn view(session: &Session, source: &Query, text: &str, columns: &[ViewColumn]) -> Result<View> {
+/// The view of a query. `replaced` is what has its name now.
+async fn view(
+    session: &Session,
+    source: &Query,
+    text: &str,
+    columns: &[ViewColumn],
+    replaced: Option<TableId>,
+) -> Result<View> {
     let planned = query::plan(session, source, &[]).await?.planned;
+    if replaced.is_some_and(|table| planned.reads(table)) {
+        return Err(Error::analysis("a view cannot read itself, directly or through other views"));
+    }
     let schema = planned.schema();
     if !columns.is_empty() && columns.len() != schema.fields().len() {
         return Err(Error::analysis(format!(
