@@ -5,7 +5,7 @@ use std::time::Duration;
 use mysql_async::Conn;
 
 use crate::harness::{
-    PLAIN, STALE, Server, Start, cairn_ok, error, explain, one, rows, run, snapshot, stale, wait_for,
+    PLAIN, STALE, Server, Start, cairn_ok, error, explain, one, refresh, rows, run, snapshot, stale, wait_for,
 };
 
 async fn sales(server: &Server) -> Conn {
@@ -141,6 +141,31 @@ async fn new_rows_alone_are_read_where_that_is_enough() {
         )
         .await;
     }
+}
+
+/// `auto` counts rows, not loads: one small load after a large one is little, and one large load is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rows_alone_are_read_where_they_are_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().run(&dir.path().join("data"));
+    let mut conn = sales(&server).await;
+    run(&mut conn, "ADMIN SET FRONTEND CONFIG (\"enable_compaction\" = \"false\")").await;
+    run(&mut conn, "CREATE TABLE big (k INT, v BIGINT) DISTRIBUTED BY HASH(k) BUCKETS 2").await;
+    run(
+        &mut conn,
+        "CREATE MATERIALIZED VIEW sums REFRESH DEFERRED MANUAL AS SELECT k % 3 AS g, sum(v) AS s FROM big GROUP BY k % 3",
+    )
+    .await;
+    let last = "SELECT r.extra_message FROM information_schema.task_runs r JOIN information_schema.materialized_views v \
+                ON r.task_name = v.task_name ORDER BY r.create_time DESC LIMIT 1";
+    for (rows, mode) in [(1_000, "FULL"), (200, "INCREMENTAL"), (1_000, "FULL"), (10, "INCREMENTAL")] {
+        run(&mut conn, &format!("INSERT INTO big SELECT value, value FROM generate_series(1, {rows})")).await;
+        refresh(&mut conn, "sums").await;
+        let message = one(&mut conn, last).await;
+        assert!(message.contains(&format!("\"refreshMode\":\"{mode}\"")), "{rows} rows more: {message}");
+    }
+    let plain = format!("SELECT {PLAIN} sum(v) FROM big");
+    assert_eq!(one(&mut conn, "SELECT sum(s) FROM sums").await, one(&mut conn, &plain).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_catalog::{
-    Bounds, Catalog, Command, Freshness, Mview, PartitionSpec, Reply, RunAdvance, RunState, Seen, Table,
-    TaskRun,
+    Bounds, Catalog, Command, Freshness, Mview, Partition, PartitionSpec, Reply, RunAdvance, RunState, Seen,
+    Table, TaskRun,
 };
 use cairn_exec::mview::{IncrementalShape, RefreshCell, RefreshEffect, RefreshSource};
 use cairn_exec::{Planned, from_datafusion};
 use cairn_mview::{CellVerdict, delta};
-use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, RefreshCommit, Written};
+use cairn_storage::manifest::Rowset;
+use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, RefreshCommit, Written, rows_since};
 use cairn_types::{Error, ErrorKind, PartitionId, Result, TaskRunId};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
@@ -177,7 +178,7 @@ impl<'a> Work<'a> {
         for grown in &growth {
             since.insert(grown.partition, grown.from_version);
         }
-        if mode == RefreshMode::Auto && !self.is_small(cell, recorded) {
+        if mode == RefreshMode::Auto && !self.is_small(cell, &since).await? {
             return Ok(None);
         }
         Ok(Some(RefreshSource::Delta(since)))
@@ -197,22 +198,33 @@ impl<'a> Work<'a> {
         Ok(effect)
     }
 
-    /// Whether the rows that came are few beside all. What a base had at a version that is not kept any more is taken
-    /// from the manifest of now, less what the share of versions says.
-    fn is_small(&self, cell: &CellVerdict, recorded: &Freshness) -> bool {
+    /// Whether the base rows that came after the versions `since` are few beside all of `cell`. Not so where a compaction
+    /// has merged them with old ones.
+    async fn is_small(&self, cell: &CellVerdict, since: &BTreeMap<PartitionId, u64>) -> Result<bool> {
         let (mut all, mut new) = (0u64, 0u64);
-        let seen = seen_versions(recorded);
         for id in cell.sources.values().flatten() {
             let Some(partition) = self.catalog.partition(*id) else { continue };
             let rows = partition.visible().map_or(0, |v| v.manifest.rows);
-            let (old, now) = (seen.get(id).copied().unwrap_or(0), partition.visible_version());
             all += rows;
-            if old < now {
-                let span = now.saturating_sub(1).max(1);
-                new += rows.saturating_mul(now - old.max(1)) / span;
-            }
+            new += match since.get(id) {
+                Some(version) if *version >= partition.visible_version() => 0,
+                Some(version) => match self.rows_since(partition, *version).await? {
+                    Some(rows) => rows,
+                    None => return Ok(false),
+                },
+                None => rows,
+            };
         }
-        new.saturating_mul(100) <= all.saturating_mul(DELTA_PERCENT_MAX)
+        Ok(new.saturating_mul(100) <= all.saturating_mul(DELTA_PERCENT_MAX))
+    }
+
+    /// How many rows came to `partition` after `version`; `None` when that cannot be told.
+    async fn rows_since(&self, partition: &Partition, version: u64) -> Result<Option<u64>> {
+        let storage = &self.node.storage;
+        let place = storage.volumes.place(self.catalog, partition)?;
+        let manifest = storage.manifests.load_visible(&place, partition).await?;
+        let count = |rowsets: Vec<&Rowset>| rowsets.iter().flat_map(|r| &r.segments).map(|s| s.rows).sum();
+        Ok(rows_since(&manifest, version).map(count))
     }
 
     async fn plan(&self, cell: &CellVerdict, source: RefreshSource) -> Result<Planned> {

@@ -191,6 +191,7 @@ async fn a_full_volume_fails_the_load_and_loses_nothing() {
     let cluster = TestCluster::over(VolumeStore::in_memory().with_faults(&faults)).await.unwrap();
     let table = plain_table(&cluster, 2);
     load(&cluster, table, &plain_rows(0..5)).await.unwrap();
+    let before = files(&cluster).await;
     for operation in 1..8 {
         faults.fail(operation, 1, Fault::Full);
         let outcome = load(&cluster, table, &plain_rows(5..9)).await;
@@ -198,6 +199,7 @@ async fn a_full_volume_fails_the_load_and_loses_nothing() {
         if let Err(error) = outcome {
             assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
             assert_eq!(table_rows(&cluster, table).await.unwrap(), plain_rows(0..5));
+            assert_eq!(files(&cluster).await, before, "segments and manifest of the failed load are gone");
         } else {
             assert!(operation > 2, "no write failed");
             return;
