@@ -94,7 +94,7 @@ fn months_of_quarters(interval: &mut sqlparser::ast::Interval) {
     let Expr::Value(value) = interval.value.as_ref() else { return };
     let (Value::Number(digits, _) | Value::SingleQuotedString(digits)) = &value.value else { return };
     if let (Some(DateTimeField::Quarter), Ok(quarters)) = (&interval.leading_field, digits.parse::<i32>()) {
-        interval.value = Box::new(text(&(i64::from(quarters) * 3).to_string()));
+        *interval.value = text(&(i64::from(quarters) * 3).to_string());
         interval.leading_field = Some(DateTimeField::Month);
     }
 }
