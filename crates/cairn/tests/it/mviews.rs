@@ -166,6 +166,17 @@ async fn new_rows_alone_are_read_where_they_are_few() {
     }
     let plain = format!("SELECT {PLAIN} sum(v) FROM big");
     assert_eq!(one(&mut conn, "SELECT sum(s) FROM sums").await, one(&mut conn, &plain).await);
+    // Always, where they cannot be taken in, is refused: an average alone does not say of how many it is one.
+    let average = "AS SELECT k, avg(v) AS a FROM big GROUP BY k";
+    let incremental = "(\"refresh_mode\" = \"incremental\")";
+    let create = format!(
+        "CREATE MATERIALIZED VIEW averages REFRESH DEFERRED MANUAL PROPERTIES {incremental} {average}"
+    );
+    let (_, refused) = error(&mut conn, &create).await;
+    run(&mut conn, &format!("CREATE MATERIALIZED VIEW averages REFRESH DEFERRED MANUAL {average}")).await;
+    let alter = format!("ALTER MATERIALIZED VIEW averages SET {incremental}");
+    assert_eq!(error(&mut conn, &alter).await.1, refused);
+    assert!(refused.contains("AVG beside its SUM and COUNT"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

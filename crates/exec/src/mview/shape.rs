@@ -93,15 +93,31 @@ fn aggregate(output: &Expr, block: &Block, schema: &DFSchema) -> Option<MergeCol
         "min" => Some(MergeColumn::Min),
         "max" => Some(MergeColumn::Max),
         "avg" => {
-            let position = |wanted: &str| {
-                let is = |e: &Expr| {
-                    plain(e).is_some_and(|(n, a)| n == wanted && number(a, schema) == number(arg, schema))
-                };
-                block.outputs.iter().position(is)
+            let number = number(arg, schema);
+            let position = |name: &str, is_wanted: &dyn Fn(&Expr) -> bool| {
+                block.outputs.iter().position(|e| plain(e).is_some_and(|(n, a)| n == name && is_wanted(a)))
             };
-            Some(MergeColumn::Avg { sum_index: position("sum")?, count_index: position("count")? })
+            Some(MergeColumn::Avg {
+                sum_index: position("sum", &|a| is_of(a, number, schema))?,
+                count_index: position("count", &|a| counts(a, number, schema))?,
+            })
         }
         _ => None,
+    }
+}
+
+/// Whether `arg` of an aggregate is `number`, as it is or wider.
+pub(super) fn is_of(arg: &Expr, number: &Expr, schema: &DFSchema) -> bool {
+    self::number(arg, schema) == number
+}
+
+/// Whether `count(arg)` is how many values `number` has: of what is never NULL, it is how many rows there are.
+pub(super) fn counts(arg: &Expr, number: &Expr, schema: &DFSchema) -> bool {
+    match arg {
+        Expr::Literal(value, _) => {
+            !value.is_null() && number.nullable(schema).is_ok_and(|nullable| !nullable)
+        }
+        arg => is_of(arg, number, schema),
     }
 }
 

@@ -6,7 +6,8 @@ use cairn_catalog::{Catalog, Command, InactiveCause, Mview, Reply, RunState, Tab
 use cairn_sql::ast::{AlterMaterializedView, AlterMaterializedViewOp, DropMaterializedView, Property};
 use cairn_types::{Error, ErrorKind, Result};
 
-use super::{active, create, find, properties};
+use super::properties::{self, RefreshMode};
+use super::{active, create, find};
 use crate::analyze;
 use crate::answer::Answer;
 use crate::node::Node;
@@ -47,9 +48,7 @@ pub async fn alter(session: &Session, statement: &AlterMaterializedView) -> Resu
             let other = catalog.table_named(table.db, other).ok_or_else(|| Error::unknown_table(other))?;
             Command::SwapTables { left: id, right: other.id }
         }
-        AlterMaterializedViewOp::SetProperties(list) => {
-            set_properties(table, mview, list, node.env.now_ms())?
-        }
+        AlterMaterializedViewOp::SetProperties(list) => set_properties(node, &catalog, table, list).await?,
         AlterMaterializedViewOp::OrderBy(_) => {
             return Err(Error::unsupported(
                 "ALTER MATERIALIZED VIEW … ORDER BY is not supported: create a view with that order and SWAP WITH it",
@@ -62,10 +61,21 @@ pub async fn alter(session: &Session, statement: &AlterMaterializedView) -> Resu
     Ok(Answer::done())
 }
 
-fn set_properties(table: &Table, mview: &Mview, list: &[Property], now_ms: u64) -> Result<Command> {
+async fn set_properties(
+    node: &Arc<Node>,
+    catalog: &Arc<Catalog>,
+    table: &Table,
+    list: &[Property],
+) -> Result<Command> {
+    let mview = super::of(table)?;
     let properties = properties::check(list)?;
     let (schema, partitioning) = (&mview.table.schema, &mview.table.partitioning);
-    properties::check_fit(&properties, &mview.definition, schema, partitioning, now_ms)?;
+    properties::check_fit(&properties, &mview.definition, schema, partitioning, node.env.now_ms())?;
+    if properties::refresh_mode(&properties) == RefreshMode::Incremental {
+        let context = super::context(node, catalog, table)?;
+        let shape = node.engine.mview_shape(context, table).await?;
+        properties::check_mode(&properties, shape.is_some())?;
+    }
     if properties.contains_key("storage_volume") {
         return Err(Error::unsupported("\"storage_volume\" of a materialized view cannot be changed"));
     }

@@ -12,7 +12,7 @@ use cairn_sql::ast::{
 };
 use cairn_types::{Error, Result, value};
 
-use super::properties::{self, RefreshMode};
+use super::properties;
 use super::refresh;
 use crate::analyze::{self, table};
 use crate::answer::Answer;
@@ -86,12 +86,7 @@ fn specification(
     analysis: &Analysis,
 ) -> Result<TableSpec> {
     let properties = properties::check(&statement.clauses.properties)?;
-    if properties::refresh_mode(&properties) == RefreshMode::Incremental && analysis.shape.is_none() {
-        return Err(Error::unsupported(
-            "\"refresh_mode\" = \"incremental\" is not supported for this query: it must read one table and only filter, \
-             project, or group by with SUM, COUNT, MIN, MAX, or AVG beside its SUM and COUNT",
-        ));
-    }
+    properties::check_mode(&properties, analysis.shape.is_some())?;
     let clauses = TableClauses {
         comment: statement.comment.clone(),
         distribution: statement.clauses.distribution.clone(),

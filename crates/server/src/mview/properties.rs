@@ -112,6 +112,20 @@ fn check_one(name: &str, value: &str) -> Result<()> {
     }
 }
 
+/// Whether a query that new rows alone can (or cannot) be taken into has a fitting `refresh_mode`.
+///
+/// # Errors
+/// `Unsupported` for `incremental` where they cannot.
+pub fn check_mode(properties: &BTreeMap<String, String>, takes_new_rows: bool) -> Result<()> {
+    match refresh_mode(properties) {
+        RefreshMode::Incremental if !takes_new_rows => Err(Error::unsupported(
+            "\"refresh_mode\" = \"incremental\" is not supported for this query: it must read one table and only filter, \
+             project, or group by with SUM, COUNT, MIN, MAX, or AVG beside its SUM and COUNT",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Whether and when new rows alone are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefreshMode {

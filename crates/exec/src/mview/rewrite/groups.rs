@@ -387,12 +387,8 @@ impl Merge<'_> {
             | DataType::Decimal128(..) => {}
             _ => return None,
         }
-        let is_counted = |a: &Expr| match a {
-            Expr::Literal(value, _) => !value.is_null() && is_never_null(number, schema),
-            other => shape::number(other, schema) == number,
-        };
-        let sums = self.partial("sum", &|a| shape::number(a, schema) == number)?;
-        let counts = self.partial("count", &is_counted)?;
+        let sums = self.partial("sum", &|a| shape::is_of(a, number, schema))?;
+        let counts = self.partial("count", &|a| shape::counts(a, number, schema))?;
         let (sums, counts) = (self.call(sum(sums)), self.call(sum(counts)));
         Some(super::functions::average(sums, counts, ty))
     }
@@ -427,8 +423,4 @@ impl Merge<'_> {
         });
         plain(format!("g{at}"))
     }
-}
-
-fn is_never_null(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.nullable(schema).is_ok_and(|nullable| !nullable)
 }

@@ -280,6 +280,13 @@ fn shapes() {
         shape("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k"),
         merge(&[Key, avg, Sum, Count])
     );
+    // Of what is never NULL the count is that of the rows.
+    let avg = Avg { sum_index: 2, count_index: 3 };
+    for count in ["count(*)", "count(k)"] {
+        let sql = format!("SELECT name, avg(k) a, sum(k) s, {count} c FROM dim GROUP BY name");
+        assert_eq!(shape(&sql), merge(&[Key, avg, Sum, Count]), "{count}");
+    }
+    assert_eq!(shape("SELECT k, avg(v) a, sum(v) s, count(*) c FROM t GROUP BY k"), None);
     assert_eq!(shape("SELECT k, sum(v) s FROM t GROUP BY k HAVING sum(v) > 3"), None);
     assert_eq!(shape("SELECT k, sum(v) + 1 s FROM t GROUP BY k"), None);
 }
