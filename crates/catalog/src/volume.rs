@@ -142,6 +142,13 @@ impl Catalog {
         Ok(Reply::Done)
     }
 
+    /// Whether files that this or an earlier state needs lie in volume `id`.
+    #[must_use]
+    pub fn holds_files(&self, id: VolumeId) -> bool {
+        self.partitions.values().any(|p| p.volume == id && p.visible().is_some())
+            || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
+    }
+
     pub(crate) fn drop_volume(&mut self, name: &str) -> Outcome {
         let id = self.existing_volume(name)?.id;
         if id == self.default_volume {

@@ -12,12 +12,13 @@ use cairn_catalog::{Catalog, Cluster, Command, Stamp, Volume, VolumeKind};
 use cairn_env::Env;
 use cairn_env::files::{self, DirLock};
 use cairn_journal::{Journal, Options};
-use cairn_objects::{Fence, FenceRecord, VolumeStore};
+use cairn_objects::VolumeStore;
 use cairn_snapshot::restore::{self, RestoreRequest};
 use cairn_snapshot::{OpenVolumes, VolumeResolver, yaml};
 use cairn_types::{Error, ErrorKind, Result, VolumeId};
 use tokio_util::sync::CancellationToken;
 
+use crate::fences;
 use crate::http::HttpDoor;
 use crate::identity::Identity;
 use crate::jobs;
@@ -174,7 +175,7 @@ async fn create(env: &Env, options: &StartOptions) -> Result<()> {
     let identity = Identity { cluster: env.random_hex(), epoch: 1, nonce: env.random_hex() };
     let created_ms = env.now_ms();
     let cluster = Cluster { id: identity.cluster.clone(), epoch: 1, created_ms };
-    claim(env, &store, &identity).await?;
+    fences::claim(env, &store, &identity).await?;
     let volume = Volume {
         id: VolumeId(1),
         name: FIRST_VOLUME.to_owned(),
@@ -300,7 +301,9 @@ async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result
     check_root(options.listen, &catalog)?;
     clear_spill(&options.data_dir)?;
     let node = Node::new(env.clone(), options.data_dir.clone(), options.limits.clone(), addresses, journal)?;
-    node.check_fences().await?;
+    for error in fences::check(&node).await? {
+        tracing::warn!(%error, "tried again every few seconds");
+    }
     let entries = settings::number(&catalog, "image_interval_entries");
     node.journal.set_image_every_entries(entries);
     node.propose(Command::AbortOpenTxns {
@@ -366,27 +369,6 @@ fn mysql_server(
     let config = cairn_mysql::Config { tls: Some(tls), ..cairn_mysql::Config::default() };
     let door = Arc::new(MysqlDoor { node: Arc::clone(node) });
     Ok(cairn_mysql::Server::new(port.listen()?, config, door, env.clone()))
-}
-
-/// Tries a new volume and claims it for this incarnation of the cluster.
-///
-/// # Errors
-/// `Unavailable` when it cannot be written to; `Fenced` when the cluster was taken over there.
-pub async fn claim_volume(node: &Node, store: &VolumeStore) -> Result<()> {
-    store.probe().await?;
-    let identity = Identity::read(&node.data_dir)?
-        .ok_or_else(|| Error::corrupt(format!("{} has lost its file IDENTITY", node.data_dir.display())))?;
-    claim(&node.env, store, &identity).await
-}
-
-async fn claim(env: &Env, store: &VolumeStore, identity: &Identity) -> Result<()> {
-    let record = FenceRecord {
-        cluster: identity.cluster.clone(),
-        epoch: identity.epoch,
-        claimed_ms: env.now_ms(),
-        nonce: identity.nonce.clone(),
-    };
-    Fence::claim(store, &record).await
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -13,6 +13,7 @@ pub mod analyze;
 pub mod answer;
 pub mod boot;
 mod error_logs;
+mod fences;
 mod http;
 mod identity;
 pub mod jobs;

@@ -8,7 +8,7 @@ use cairn_catalog::{Catalog, Command, Reply};
 use cairn_env::Env;
 use cairn_exec::{Engine, EngineOptions, Tablets};
 use cairn_journal::Journal;
-use cairn_objects::{Fence, VolumeStore};
+use cairn_objects::VolumeStore;
 use cairn_storage::{Committer, Meta, StorageContext, StorageOptions};
 use cairn_types::{Result, VolumeId};
 
@@ -142,18 +142,5 @@ impl Node {
             .volume(id)
             .ok_or_else(|| cairn_types::Error::not_found(format!("storage volume {id} is gone")))?;
         self.storage.volumes.open(volume)
-    }
-
-    /// Whether this process may still write and delete in every volume.
-    ///
-    /// # Errors
-    /// `Fenced` when a later epoch took the cluster over.
-    pub async fn check_fences(&self) -> Result<()> {
-        let catalog = self.catalog();
-        for volume in catalog.volumes() {
-            let store = self.storage.volumes.open(volume)?;
-            Fence::check(&store, &catalog.cluster().id, catalog.cluster().epoch).await?;
-        }
-        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mysql_async::prelude::*;
+
 use crate::harness::{Server, Start, cairn, cairn_ok, error, one, rows, run, snapshot, wait_for};
 
 async fn fill(server: &Server) -> mysql_async::Conn {
@@ -74,6 +76,43 @@ async fn a_lost_cluster_comes_back_from_its_volume_alone() {
     let data_dir = server.kill();
     let text = restore.try_run(&data_dir).err().unwrap();
     assert!(text.contains("holds a cluster already: nothing was changed"), "{text}");
+}
+
+/// A volume that holds nothing is claimed by the restored cluster when it is there, and is in nobody's way when it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_volume_keeps_no_restored_cluster_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let mut old = Start::default().storage(&storage).run(&dir.path().join("old"));
+    let mut conn = fill(&old).await;
+    for name in ["there", "gone"] {
+        let location = format!("file://{}/{name}", dir.path().display());
+        run(&mut conn, &format!("CREATE STORAGE VOLUME {name} TYPE = FILE LOCATIONS = ('{location}')")).await;
+    }
+    snapshot(&mut conn, "s").await;
+    run(&mut conn, "CREATE TABLE d.late (k INT) PROPERTIES ('storage_volume' = 'there')").await;
+    std::fs::rename(dir.path().join("gone"), dir.path().join("aside")).unwrap();
+    let new_dir = dir.path().join("new");
+    cairn_ok(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+    let new = Start::default().run(&new_dir);
+    let mut new_conn = new.connect().await;
+    run(&mut new_conn, "CREATE TABLE d.u (k INT) PROPERTIES ('storage_volume' = 'there')").await;
+    run(&mut new_conn, "INSERT INTO d.u VALUES (1)").await;
+    // The old process may not write there any more, and stops.
+    let refused = conn.query_drop("INSERT INTO d.late VALUES (1)").await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(old.wait_for_end(std::time::Duration::from_secs(20)), "a fenced process must stop");
+    // What comes back is used from then on.
+    run(&mut new_conn, "CREATE TABLE d.still (k INT) PROPERTIES ('storage_volume' = 'gone')").await;
+    let (_, text) = error(&mut new_conn, "INSERT INTO d.still VALUES (1)").await;
+    assert!(text.contains("gone"), "{text}");
+    std::fs::rename(dir.path().join("aside"), dir.path().join("gone")).unwrap();
+    let start = std::time::Instant::now();
+    while let Err(error) = new_conn.query_drop("INSERT INTO d.still VALUES (1)").await {
+        assert!(start.elapsed().as_secs() < 30, "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(one(&mut new_conn, "SELECT count(*) FROM d.still").await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

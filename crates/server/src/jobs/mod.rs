@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::fences;
 use crate::node::Node;
 use crate::settings;
 
@@ -131,8 +132,8 @@ async fn pause(node: &Node, ms: u64, wake: &Notify, shutdown: &CancellationToken
 async fn watch_fence(node: Arc<Node>, shutdown: CancellationToken) {
     let never = Notify::new();
     while pause(&node, FENCE_INTERVAL_MS, &never, &shutdown).await {
-        match node.check_fences().await {
-            Ok(()) => {}
+        match fences::check(&node).await {
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 stop(&node, &shutdown, error);
                 return;

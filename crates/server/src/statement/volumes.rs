@@ -7,7 +7,7 @@ use cairn_types::{Error, Privilege, Result};
 
 use crate::analyze;
 use crate::answer::Answer;
-use crate::boot;
+use crate::fences;
 use crate::session::Session;
 
 /// `CREATE STORAGE VOLUME`: the place is tried before the volume is made.
@@ -26,7 +26,7 @@ pub async fn create(session: &Session, statement: &CreateStorageVolume) -> Resul
     };
     let properties = analyze::properties(&statement.properties);
     let store = VolumeStore::create(location, &properties, &session.node.env)?;
-    boot::claim_volume(&session.node, &store).await?;
+    fences::claim_volume(&session.node, &store).await?;
     let comment = statement.comment.clone().unwrap_or_default();
     let location = location.clone();
     session.node.propose(Command::CreateVolume { name, kind, location, comment, properties }).await?;
