@@ -175,6 +175,7 @@ pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver
     let now = Stamp { index, time_ms: env.now_ms() };
     let mut catalog = opened.catalog.clone();
     finish_snapshot(&mut catalog, &plan.marker, now)?;
+    finish_others(&mut catalog, &opened, resolver, now).await?;
     drop_lost_snapshots(&mut catalog, &opened, resolver, now).await?;
     if !findings.recycled.is_empty() {
         empty_recycle_bin(&mut catalog, now)?;
@@ -238,6 +239,26 @@ fn finish_snapshot(catalog: &mut Catalog, marker: &Marker, now: Stamp) -> Result
     apply(catalog, now, &finished)
 }
 
+/// Snapshots that were being taken when the image was made may have been finished since: those count. The others
+/// come back as failed, and their files are removed.
+async fn finish_others(
+    catalog: &mut Catalog,
+    opened: &Opened,
+    resolver: &dyn VolumeResolver,
+    now: Stamp,
+) -> Result<()> {
+    let running: Vec<_> = catalog.snapshots().filter(|s| s.state.is_running()).cloned().collect();
+    for snapshot in running {
+        match status_of(catalog, opened, resolver, &snapshot).await? {
+            Some(SnapshotStatus::Finished(marker)) if marker.belongs_to(catalog, &snapshot) => {
+                finish_snapshot(catalog, &marker, now)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Older snapshots that the image knows may have been dropped since: without their files they must not pin anything. What
 /// cannot be found out stays.
 async fn drop_lost_snapshots(
@@ -274,19 +295,29 @@ async fn is_lost(
     resolver: &dyn VolumeResolver,
     snapshot: &Snapshot,
 ) -> Result<bool> {
-    let Some(volume) = catalog.volume(snapshot.volume) else { return Ok(true) };
+    Ok(match status_of(catalog, opened, resolver, snapshot).await {
+        Ok(None | Some(SnapshotStatus::Torn)) => true,
+        Ok(Some(SnapshotStatus::Finished(marker))) => !marker.belongs_to(catalog, snapshot),
+        // A marker that is there, however damaged, was not removed: the rest was not either.
+        Ok(Some(SnapshotStatus::Damaged(_))) => false,
+        Err(e) if e.kind() == ErrorKind::Unavailable => false,
+        Err(e) => return Err(e),
+    })
+}
+
+/// What lies in the volume of `snapshot`; `None` when the volume is not known any more.
+async fn status_of(
+    catalog: &Catalog,
+    opened: &Opened,
+    resolver: &dyn VolumeResolver,
+    snapshot: &Snapshot,
+) -> Result<Option<SnapshotStatus>> {
+    let Some(volume) = catalog.volume(snapshot.volume) else { return Ok(None) };
     let store = match opened.stores.get(&volume.name) {
         Some(store) => store.clone(),
         None => resolver.open(volume)?,
     };
-    Ok(match list::status(&store, &catalog.cluster().id, &snapshot.name).await {
-        Ok(SnapshotStatus::Finished(marker)) => !marker.belongs_to(catalog, snapshot),
-        Ok(SnapshotStatus::Torn) => true,
-        // A marker that is there, however damaged, was not removed: the rest was not either.
-        Ok(SnapshotStatus::Damaged(_)) => false,
-        Err(e) if e.kind() == ErrorKind::Unavailable => false,
-        Err(e) => return Err(e),
-    })
+    list::status(&store, &catalog.cluster().id, &snapshot.name).await.map(Some)
 }
 
 /// Forgets dropped tables and partitions, whose files the old cluster removed since.

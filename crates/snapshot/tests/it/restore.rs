@@ -7,7 +7,7 @@ use cairn_catalog::{Catalog, Command, SnapshotState, Volume, VolumeKind};
 use cairn_env::{Action, Env, Failpoints};
 use cairn_objects::{Fence, VolumeStore, layout};
 use cairn_snapshot::restore::{RestorePlan, RestoreRequest, Restored, execute, plan};
-use cairn_snapshot::{OpenVolumes, Source, Vacuum, Verdict, clean};
+use cairn_snapshot::{OpenVolumes, Source, TakeOptions, Vacuum, Verdict, clean, take};
 use cairn_types::{ErrorKind, Result};
 
 use crate::world::{CLUSTER, PlainMeta, World, seen};
@@ -234,6 +234,32 @@ async fn a_recycle_bin_whose_files_are_gone_comes_back_empty() {
         .apply(without.index + 1, world.env.now_ms(), &recover)
         .expect_err("nothing is promised that is not there");
     world.needed(&catalog).await.unwrap();
+}
+
+/// What was being taken when the image was made may have been finished since.
+#[tokio::test]
+async fn a_snapshot_that_finished_after_the_image_counts() {
+    let world = World::new().await;
+    let table = world.create_table("t", 1);
+    world.load(table).await;
+    let (id, at_slow) = world.begin_snapshot("slow").unwrap();
+    world.begin_snapshot("never").unwrap();
+    world.load(table).await;
+    world.compact(table).await;
+    world.snapshot("s").await.unwrap();
+    let options = TakeOptions::default();
+    take(&world.env, &world.meta, &world.open(), &at_slow, id, options, &|_| {}).await.unwrap();
+    let taken = world.catalog().snapshot_named("slow").cloned().unwrap();
+
+    let restored = restored(&world, Some("s")).await.unwrap();
+    let slow = restored.catalog.snapshot_named("slow").unwrap();
+    assert_eq!((slow.state, slow.bytes, slow.files), (SnapshotState::Finished, taken.bytes, taken.files));
+    let never = restored.catalog.snapshots().find(|s| s.name == "never").unwrap();
+    assert_eq!(never.state, SnapshotState::Error);
+    let world = switch(world, &restored);
+    world.vacuum(&mut Vacuum::default(), 0).await;
+    assert!(world.verify("slow").await.is_whole(), "the vacuum keeps what it needs");
+    assert_eq!(seen(&self::restored(&world, Some("slow")).await.unwrap().catalog), seen(&at_slow));
 }
 
 /// What a volume does not give may be whole: it is not called damaged, and no recycle bin is emptied for it.
