@@ -390,6 +390,23 @@ async fn a_refresh_that_is_cancelled_keeps_what_it_has() {
     check_refreshed(server, "cancelled").await;
 }
 
+/// What comes while the first refresh of a view runs, after it has read its bases, is taken in by a second one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_during_the_first_refresh_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Start::default().failpoints("refresh.before_commit=sleep:800").run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "USE d").await;
+    run(&mut conn, "CREATE TABLE t (k INT) DISTRIBUTED BY HASH(k) BUCKETS 1").await;
+    run(&mut conn, "INSERT INTO t VALUES (1)").await;
+    run(&mut conn, "CREATE MATERIALIZED VIEW v REFRESH ASYNC AS SELECT count(*) AS n FROM t").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    run(&mut conn, "INSERT INTO t VALUES (2)").await;
+    wait_for(&mut conn, "SELECT coalesce(max(n), 0) FROM v", "2").await;
+    assert_eq!(stale(&mut conn).await, "0");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_that_is_dropped_in_the_middle_of_its_refresh() {
     for again in ["RECOVER TABLE by_city", BY_CITY] {

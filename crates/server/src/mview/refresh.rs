@@ -92,11 +92,6 @@ pub(super) fn range(partitions: &RefreshPartitions) -> Result<RefreshRange> {
     })
 }
 
-/// Whether a run of `mview` waits or runs.
-pub(super) fn has_open_run(catalog: &Catalog, mview: TableId) -> bool {
-    catalog.task_runs().any(|run| run.task == TaskOf::Mview(mview) && run.state.is_open())
-}
-
 /// What a run of the view `name` executes, for people.
 pub(super) fn executed(name: &str, definition: &Definition) -> String {
     format!("insert overwrite `{name}` {}", definition.query)

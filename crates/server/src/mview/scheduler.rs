@@ -190,11 +190,8 @@ impl Scheduler {
         };
         // A change that touches no cell (of an excluded range, undone before it was seen) is no run.
         let fresh = |table: &Arc<Table>| is_fresh(&catalog, table, Purpose::Trigger, now_ms).unwrap_or(false);
-        // The first run was recorded with the view. All is asked of one state: in a newer one it may have ended, and in an
-        // older one what it did is not seen.
-        let is_new = |table: &Arc<Table>| table.mview().is_some_and(|m| m.freshness.is_empty());
-        let has_run = catalog.table(mview).is_some_and(is_new) && refresh::has_open_run(&catalog, mview);
-        if !has_run && !catalog.table(mview).is_some_and(fresh) {
+        // A run that is open by now may have read its bases before they changed: it is not enough.
+        if !catalog.table(mview).is_some_and(fresh) {
             refresh::submit_automatic(node, mview, trigger).await?;
         }
         // Last: a change whose run could not be recorded stays one.
