@@ -134,15 +134,16 @@ async fn verify_all(place: &Place) -> Result<()> {
         }
         let verdict = match report.verdict() {
             Verdict::Whole => "whole",
-            Verdict::Unreadable => "NOT READ",
-            Verdict::Damaged => "DAMAGED",
+            Verdict::Unreadable => {
+                unreadable.push(info.name.clone());
+                "NOT READ"
+            }
+            Verdict::Damaged => {
+                damaged.push(info.name.clone());
+                "DAMAGED"
+            }
         };
         println!("{}: {verdict}, {} files, {} bytes read", info.name, report.files, report.bytes);
-        match report.verdict() {
-            Verdict::Whole => {}
-            Verdict::Unreadable => unreadable.push(info.name.clone()),
-            Verdict::Damaged => damaged.push(info.name.clone()),
-        }
     }
     match (damaged.as_slice(), unreadable.as_slice()) {
         ([], []) => Ok(()),

@@ -149,6 +149,15 @@ impl Catalog {
             || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
     }
 
+    /// Whether a partition, a table, a snapshot or the policy for snapshots names volume `id`.
+    #[must_use]
+    pub fn uses_volume(&self, id: VolumeId) -> bool {
+        self.partitions.values().any(|p| p.volume == id)
+            || self.tables.values().any(|t| t.olap().is_some_and(|o| o.volume == id))
+            || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
+            || self.snapshot_policy.as_ref().is_some_and(|p| p.volume == id)
+    }
+
     pub(crate) fn drop_volume(&mut self, name: &str) -> Outcome {
         let id = self.existing_volume(name)?.id;
         if id == self.default_volume {
@@ -156,11 +165,7 @@ impl Catalog {
                 "default storage volume can not be removed: set another one first ('{name}')"
             )));
         }
-        let used = self.partitions.values().any(|p| p.volume == id)
-            || self.tables.values().any(|t| t.olap().is_some_and(|o| o.volume == id))
-            || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
-            || self.snapshot_policy.as_ref().is_some_and(|p| p.volume == id);
-        if used {
+        if self.uses_volume(id) {
             return Err(Error::analysis(format!(
                 "Storage volume '{name}' is referenced by tables or snapshots; drop these first"
             )));

@@ -90,8 +90,8 @@ pub struct Planned {
     pub(crate) state: SessionState,
     pub(crate) context: Arc<QueryContext>,
     pub(crate) mview_notes: Vec<String>,
-    /// What names were bound to, before materialized views were looked at.
-    pub(crate) bound: Vec<Bound>,
+    /// How many of the context's names the query itself has: those after them are of materialized views.
+    pub(crate) own_names: usize,
     /// Whether `plan` has been through the optimizer.
     pub(crate) optimized: bool,
 }
@@ -215,8 +215,8 @@ impl Engine {
         // Names are taken now: a materialized view that answers has names of its own.
         let planned = plan.schema().fields().iter().map(|f| display_name(f)).collect();
         let names = header.apply(planned);
-        let bound = context.bound.all();
-        Ok(Planned { names, bound, ..Planned::of(plan, state, context) })
+        let own_names = context.bound.len();
+        Ok(Planned { names, own_names, ..Planned::of(plan, state, context) })
     }
 
     /// Plans the query of a materialized view in its own database, over the catalog of `context`.
@@ -334,8 +334,8 @@ impl QueryContext {
 impl Planned {
     /// A plan without anything that is told about it.
     pub(crate) fn of(plan: LogicalPlan, state: SessionState, context: Arc<QueryContext>) -> Self {
-        let (names, mview_notes, bound) = (Vec::new(), Vec::new(), Vec::new());
-        Self { plan, names, state, context, mview_notes, bound, optimized: false }
+        let (names, mview_notes) = (Vec::new(), Vec::new());
+        Self { plan, names, state, context, mview_notes, own_names: 0, optimized: false }
     }
 
     /// The types of the result's columns.
@@ -348,7 +348,7 @@ impl Planned {
     #[must_use]
     pub fn reads(&self, table: TableId) -> bool {
         let is_it = |bound: &Bound| matches!(bound, Bound::Table(_, found) if found.id == table);
-        self.bound.iter().any(is_it)
+        self.context.bound.all().iter().take(self.own_names).any(is_it)
     }
 
     /// Why materialized views that read the same tables do not answer the query, a line each.

@@ -19,14 +19,13 @@ const EMPTY_VOLUME_WAIT_MS: u64 = 3_000;
 /// `Corrupt` when that of a volume with files cannot be found out.
 pub async fn check(node: &Node) -> Result<Vec<Error>> {
     let catalog = node.catalog();
-    let identity = identity(node)?;
     let mut unclaimed = Vec::new();
     for volume in catalog.volumes() {
         if catalog.holds_files(volume.id) {
             check_full(node, &catalog, volume).await?;
             continue;
         }
-        match claim_empty(node, &identity, volume).await {
+        match claim_empty(node, &identity(node)?, volume).await {
             Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
             Err(error) => unclaimed.push(error),
             Ok(()) => {}

@@ -115,13 +115,7 @@ pub(crate) fn overridden(catalog: &Catalog, name: &str, overrides: &[VolumeOverr
 
 /// The volumes that a cluster with this catalog reads and writes.
 pub(crate) fn used_volumes(catalog: &Catalog) -> Vec<&Volume> {
-    let used = |volume: &Volume| {
-        volume.id == catalog.default_volume()
-            || catalog.partitions().any(|p| p.volume == volume.id)
-            || catalog.tables().any(|t| t.olap().is_some_and(|o| o.volume == volume.id))
-            || catalog.snapshots().any(|s| s.state.pins() && s.volume == volume.id)
-            || catalog.snapshot_policy().is_some_and(|p| p.volume == volume.id)
-    };
+    let used = |volume: &Volume| volume.id == catalog.default_volume() || catalog.uses_volume(volume.id);
     catalog.volumes().map(|v| &**v).filter(|v| used(v)).collect()
 }
 

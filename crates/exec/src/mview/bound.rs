@@ -24,6 +24,10 @@ impl BoundLog {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub(crate) fn all(&self) -> Vec<Bound> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
