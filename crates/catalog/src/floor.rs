@@ -192,14 +192,7 @@ mod tests {
     #[test]
     fn columns_that_cannot_be_cut_are_refused() {
         let check = |floor: Floor, ty, expected: &str| {
-            let column = Column {
-                name: "c".into(),
-                ty,
-                nullable: true,
-                key: false,
-                default: None,
-                comment: String::new(),
-            };
+            let column = Column::new("c", ty, true);
             let found = floor.check(&column).map_or_else(|e| e.message().to_owned(), |()| String::new());
             assert_eq!(found, expected);
         };

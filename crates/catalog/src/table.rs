@@ -214,6 +214,9 @@ impl Catalog {
     }
 
     pub(crate) fn create_table(&mut self, now: Stamp, spec: &TableSpec) -> Outcome {
+        if !spec.schema.hidden().is_empty() {
+            return Err(Error::internal("only materialized views have hidden columns"));
+        }
         self.create_with_rows(now, spec, TableKind::Olap)
     }
 
@@ -398,6 +401,10 @@ fn check_spec(spec: &TableSpec) -> Result<()> {
             return Err(Error::analysis(format!("Duplicate column name '{}'", column.name)));
         }
     }
+    let visible = spec.schema.visible().len();
+    if visible == 0 || spec.schema.hidden().iter().any(|column| !column.hidden) {
+        return Err(Error::internal("hidden columns of a table are its last ones, behind others"));
+    }
     let buckets = spec.distribution.buckets();
     if buckets == 0 || buckets > limits::BUCKETS_MAX {
         return Err(Error::analysis(format!("BUCKETS must be 1 to {}, not {buckets}", limits::BUCKETS_MAX)));
@@ -408,8 +415,8 @@ fn check_spec(spec: &TableSpec) -> Result<()> {
     };
     let used = spec.sort_key.iter().chain(hash_columns).chain(spec.partitioning.columns());
     for position in used {
-        if *position >= columns {
-            return Err(Error::internal(format!("column {position} of a table with {columns} columns")));
+        if *position >= visible {
+            return Err(Error::internal(format!("column {position} of a table with {visible} columns")));
         }
     }
     check_key(spec)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use cairn_catalog::{Catalog, Distribution, OlapTable, Partition, Table};
 use cairn_ingest::arrow_schema;
@@ -76,7 +76,10 @@ struct Selection {
 pub(crate) struct TabletTable {
     catalog: Arc<Catalog>,
     table: Arc<Table>,
+    /// Of all columns.
     schema: SchemaRef,
+    /// Of those that a scan gives: the first ones.
+    shown: SchemaRef,
     tablets: Arc<Tablets>,
     log: ScanLog,
     restriction: Option<Arc<ScanRestriction>>,
@@ -117,7 +120,18 @@ impl TabletTable {
         restriction: Option<Arc<ScanRestriction>>,
     ) -> Self {
         let schema = arrow_schema(table.schema());
-        Self { catalog, table, schema, tablets, log, restriction }
+        let visible = table.schema().visible().len();
+        let shown = match schema.fields().get(..visible) {
+            Some(fields) if visible < schema.fields().len() => Arc::new(Schema::new(fields.to_vec())),
+            _ => Arc::clone(&schema),
+        };
+        Self { catalog, table, schema, shown, tablets, log, restriction }
+    }
+
+    /// The same with the columns that users do not see.
+    pub(crate) fn with_hidden(mut self) -> Self {
+        self.shown = Arc::clone(&self.schema);
+        self
     }
 
     /// What rows must pass, with what follows of them for the columns that ranges are known of; `None`: nothing.
@@ -251,7 +265,7 @@ impl TabletTable {
 #[async_trait]
 impl TableProvider for TabletTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.shown)
     }
 
     fn table_type(&self) -> TableType {
@@ -270,12 +284,14 @@ impl TableProvider for TabletTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all = (0..self.shown.fields().len()).collect();
+        let projection = projection.unwrap_or(&all);
         let filter = self.filter(state, filters)?;
         let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;
         let info = Arc::new(info);
         self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&info));
         if segments.is_empty() {
-            let schema = datafusion::common::project_schema(&self.schema, projection)?;
+            let schema = datafusion::common::project_schema(&self.schema, Some(projection))?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
@@ -293,7 +309,7 @@ impl TableProvider for TabletTable {
         let config = FileScanConfigBuilder::new(object_store_url()?, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(Some(projection.clone()))?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))

@@ -194,14 +194,7 @@ mod tests {
     const NOW: &str = "2024-03-15 12:00:00";
 
     fn read(condition: &str, columns: &[(&str, SqlType)]) -> Result<Option<Retention>> {
-        let column = |(name, ty): &(&str, SqlType)| Column {
-            name: (*name).to_owned(),
-            ty: *ty,
-            nullable: true,
-            key: false,
-            default: None,
-            comment: String::new(),
-        };
+        let column = |(name, ty): &(&str, SqlType)| Column::new(*name, *ty, true);
         let schema = Schema { columns: columns.iter().map(column).collect() };
         let partitioning = Partitioning::List { columns: (0..columns.len()).collect() };
         let properties = BTreeMap::from([(PROPERTY.to_owned(), condition.to_owned())]);

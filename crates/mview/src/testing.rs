@@ -280,14 +280,7 @@ impl World {
 }
 
 fn olap(types: &[SqlType], partitioning: Partitioning) -> OlapTable {
-    let column = |(at, ty): (usize, &SqlType)| Column {
-        name: format!("c{at}"),
-        ty: *ty,
-        nullable: true,
-        key: false,
-        default: None,
-        comment: String::new(),
-    };
+    let column = |(at, ty): (usize, &SqlType)| Column::new(format!("c{at}"), *ty, true);
     OlapTable {
         model: Default::default(),
         schema: Schema { columns: types.iter().enumerate().map(column).collect() },

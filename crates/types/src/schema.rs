@@ -29,6 +29,18 @@ pub struct Column {
     pub default: Option<ColumnDefault>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
+    /// Of materialized views only: what a refresh merges by, and no user sees. Hidden columns are the last ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+}
+
+impl Column {
+    /// A column that is no key, without default and comment.
+    #[must_use]
+    pub fn new(name: impl Into<String>, ty: SqlType, nullable: bool) -> Self {
+        let comment = String::new();
+        Self { name: name.into(), ty, nullable, key: false, default: None, comment, hidden: false }
+    }
 }
 
 /// The columns of a table, in order.
@@ -39,6 +51,25 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// The columns that users see.
+    #[must_use]
+    pub fn visible(&self) -> &[Column] {
+        let count = self.columns.iter().take_while(|c| !c.hidden).count();
+        self.columns.get(..count).unwrap_or_default()
+    }
+
+    /// The schema that users see.
+    #[must_use]
+    pub fn without_hidden(&self) -> Self {
+        Self { columns: self.visible().to_vec() }
+    }
+
+    /// The columns that users do not see: those after [`Schema::visible`].
+    #[must_use]
+    pub fn hidden(&self) -> &[Column] {
+        self.columns.get(self.visible().len()..).unwrap_or_default()
+    }
+
     /// The position of the column `name`, without regard to case.
     #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {

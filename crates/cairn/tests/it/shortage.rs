@@ -209,7 +209,8 @@ async fn memory_of_a_load_does_not_grow_with_the_file() {
         async move {
             let dir = tempfile::tempdir().unwrap();
             let config = dir.path().join("cairn.toml");
-            std::fs::write(&config, "[limits]\nload_bytes_max = 8000000\ncache_bytes_max = 8000000\n").unwrap();
+            std::fs::write(&config, "[limits]\nload_bytes_max = 8000000\ncache_bytes_max = 8000000\n")
+                .unwrap();
             let start = Start { config: Some(config), ..Start::default() };
             let server = start.run(&dir.path().join("data"));
             let mut conn = table(&server).await;
@@ -222,5 +223,8 @@ async fn memory_of_a_load_does_not_grow_with_the_file() {
     // What the allocator keeps for threads to come differs by a third from run to run: the files differ by far more.
     let (small, large) = (peak_of(1).await, peak_of(8).await);
     let more = text.len() as u64 * 7;
-    assert!(large < small + more / 2, "{small} bytes for one file, {large} for one that is {more} bytes longer");
+    assert!(
+        large < small + more / 2,
+        "{small} bytes for one file, {large} for one that is {more} bytes longer"
+    );
 }

@@ -240,14 +240,7 @@ pub fn manifest(name: &str) -> ManifestRef {
 }
 
 pub fn spec(db: DbId, name: &str, partitioning: Partitioning) -> TableSpec {
-    let column = |name: &str, ty| Column {
-        name: name.into(),
-        ty,
-        nullable: true,
-        key: false,
-        default: None,
-        comment: String::new(),
-    };
+    let column = |name: &str, ty| Column::new(name, ty, true);
     let partitions = match partitioning {
         Partitioning::None => vec![PartitionSpec { name: name.into(), bounds: Bounds::All, buckets: None }],
         _ => Vec::new(),

@@ -10,7 +10,7 @@ use sqlparser::ast::{Expr, Query};
 
 use super::bound::Bound;
 use super::shape::{self, IncrementalShape};
-use super::{deterministic, links, partition_by, prepare};
+use super::{deterministic, links, partials, partition_by, prepare};
 use crate::engine::{Engine, QueryContext};
 use crate::error::from_datafusion;
 use crate::sql_types::stored_type;
@@ -18,7 +18,7 @@ use crate::sql_types::stored_type;
 /// What the query of an MV is.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Analysis {
-    /// The MV's columns. None is a key: which are is the statement's to say.
+    /// The MV's columns, hidden ones last. None is a key: which are is the statement's to say.
     pub schema: Schema,
     /// Tables and MVs that the query reads, through views too; each once, in the order in which they are named.
     pub bases: Vec<Base>,
@@ -71,7 +71,7 @@ impl Engine {
         let (bases, views) = bases(&context)?;
         let plan = prepare::prepare(&planned.state, planned.plan.clone()).map_err(from_datafusion)?;
         deterministic::check_plan(&plan)?;
-        let schema = schema(&plan, &planned.names, columns)?;
+        let mut schema = schema(&plan, &planned.names, columns)?;
         let (partitioning, links) = match partition_by {
             [] => (Partitioning::None, Vec::new()),
             exprs => {
@@ -80,13 +80,20 @@ impl Engine {
             }
         };
         let texts: Vec<String> = partition_by.iter().map(ToString::to_string).collect();
+        let mut shape = shape::of(&plan);
+        if let Some(extended) = partials::extended(&plan, &planned.state)
+            && let Some(hidden) = partials::columns(&extended, schema.columns.len())
+        {
+            schema.columns.extend(hidden);
+            shape = shape::of(&extended);
+        }
         Ok(Analysis {
             schema,
             bases,
             views,
             partitioning,
             links,
-            shape: shape::of(&plan),
+            shape,
             query: query_text.to_owned(),
             default_db: context.database.clone(),
             partition_by: texts.join(", "),
@@ -150,14 +157,7 @@ fn schema(plan: &LogicalPlan, planned: &[String], given: &[String]) -> Result<Sc
         if name.is_empty() || name.chars().count() > limits::IDENTIFIER_CHARS_MAX {
             return Err(Error::analysis(format!("Incorrect column name '{name}': give it another with AS")));
         }
-        columns.push(Column {
-            name,
-            ty: stored_type(field.data_type())?,
-            nullable: field.is_nullable(),
-            key: false,
-            default: None,
-            comment: String::new(),
-        });
+        columns.push(Column::new(name, stored_type(field.data_type())?, field.is_nullable()));
     }
     Ok(Schema { columns })
 }

@@ -18,6 +18,7 @@ mod deterministic;
 mod domain;
 mod links;
 pub(crate) mod memo;
+mod partials;
 mod partition_by;
 mod prepare;
 pub mod refresh;
@@ -31,6 +32,7 @@ pub(crate) mod tests;
 
 pub use analyze::Analysis;
 pub(crate) use bound::{Bound, BoundLog};
+pub use partials::HIDDEN_PREFIX;
 pub use refresh::{RefreshCell, RefreshEffect, RefreshPlan, RefreshSource};
 pub(crate) use rewrite::transparent;
 pub use rewrite::{CandidateSpec, CandidateUse, MviewOptions, MviewSource, RewriteMode};

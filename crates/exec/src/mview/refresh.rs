@@ -1,6 +1,6 @@
 //! The query of an MV for one of its cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -16,7 +16,7 @@ use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, cast, lit};
 
 use super::cells::{CellColumn, within};
-use super::rewrite::functions::average;
+use super::rewrite::cover::{rewrite, view_column};
 use super::scan::{Restrictions, ScanRestriction, table_of};
 use super::shape::{IncrementalShape, MergeColumn};
 use super::template::{Template, Unbound};
@@ -259,9 +259,13 @@ fn old_rows(context: &QueryContext, mview: &Table) -> Result<LogicalPlan> {
     let table = context.catalog.table(mview.id).ok_or_else(missing)?;
     // Without one it would be all cells.
     context.restrictions.get(&mview.id).ok_or_else(missing)?;
-    LogicalPlanBuilder::scan("old", provider_as_source(Arc::new(TabletTable::of(context, table))), None)
-        .and_then(|b| b.build())
-        .map_err(from_datafusion)
+    LogicalPlanBuilder::scan(
+        "old",
+        provider_as_source(Arc::new(TabletTable::of(context, table).with_hidden())),
+        None,
+    )
+    .and_then(|b| b.build())
+    .map_err(from_datafusion)
 }
 
 /// Old rows and those of new base rows, one row a group.
@@ -272,44 +276,38 @@ pub(super) fn merge(
     columns: &[MergeColumn],
 ) -> Result<LogicalPlan> {
     let schema = arrow_schema(mview.schema());
-    let at = |at: usize| {
-        let field = schema.fields().get(at);
-        field.ok_or_else(|| Error::internal("a merged column is missing")).map(|f| (f.name().clone(), f))
-    };
     let named = |name: &str| Expr::Column(Column::new_unqualified(name));
-    let (mut keys, mut merged, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
-    for (position, column) in columns.iter().enumerate() {
-        let (name, field) = at(position)?;
-        let value = named(&name);
-        let merged_name = format!("merged_{position}");
-        let output = match column {
+    let (mut keys, mut merged, mut values) = (Vec::new(), Vec::new(), HashMap::new());
+    for ((at, field), column) in schema.fields().iter().enumerate().zip(columns) {
+        let value = named(field.name());
+        let call = match column {
+            MergeColumn::Computed(_) => continue,
             MergeColumn::Key => {
                 keys.push(value.clone());
-                value
+                values.insert(Expr::Column(view_column(at)), value);
+                continue;
             }
-            MergeColumn::Avg { sum_index, count_index } => average(
-                named(&format!("merged_{sum_index}")),
-                named(&format!("merged_{count_index}")),
-                field.data_type(),
-            ),
-            MergeColumn::Count => {
-                merged.push(sum(value).alias(&merged_name));
-                coalesce(vec![named(&merged_name), lit(0i64)])
-            }
-            MergeColumn::Sum => {
-                merged.push(sum(value).alias(&merged_name));
-                named(&merged_name)
-            }
-            MergeColumn::Min => {
-                merged.push(min(value).alias(&merged_name));
-                named(&merged_name)
-            }
-            MergeColumn::Max => {
-                merged.push(max(value).alias(&merged_name));
-                named(&merged_name)
-            }
+            MergeColumn::Count | MergeColumn::Sum => sum(value),
+            MergeColumn::Min => min(value),
+            MergeColumn::Max => max(value),
         };
-        outputs.push(cast(output, field.data_type().clone()).alias(name));
+        let name = format!("merged_{at}");
+        let value = match column {
+            MergeColumn::Count => coalesce(vec![named(&name), lit(0i64)]),
+            _ => named(&name),
+        };
+        merged.push(call.alias(name));
+        values.insert(Expr::Column(view_column(at)), value);
+    }
+    let mut outputs = Vec::with_capacity(columns.len());
+    for ((at, field), column) in schema.fields().iter().enumerate().zip(columns) {
+        let own = Expr::Column(view_column(at));
+        let value = match column {
+            MergeColumn::Computed(value) => rewrite(value, &values),
+            _ => rewrite(&own, &values),
+        };
+        let value = value.ok_or_else(|| Error::internal("a merged column is missing"))?;
+        outputs.push(cast(value, field.data_type().clone()).alias(field.name()));
     }
     let both = |old: LogicalPlan| {
         let columns: Vec<Expr> = schema

@@ -1,10 +1,14 @@
 //! Whether new rows of a base can be put into an MV without its old base rows.
 
+use std::collections::HashMap;
+
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
 
-use super::rewrite::block::Block;
+use super::rewrite::block::{Block, Grouping};
+use super::rewrite::cover::{rewrite, view_column};
+use super::rewrite::functions::average;
 use super::scan::table_of;
 
 /// How new rows of the one base change an MV's rows.
@@ -20,7 +24,7 @@ pub enum IncrementalShape {
 }
 
 /// What an output column of an aggregate is, and so how two rows of one group become one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MergeColumn {
     /// A group key: equal in both.
     Key,
@@ -28,11 +32,8 @@ pub enum MergeColumn {
     Count,
     Min,
     Max,
-    /// From the sums and counts that other columns hold.
-    Avg {
-        sum_index: usize,
-        count_index: usize,
-    },
+    /// Computed from the others, which stand in it as columns of the view.
+    Computed(Expr),
 }
 
 impl IncrementalShape {
@@ -73,42 +74,79 @@ fn merge(block: &Block) -> Option<IncrementalShape> {
         return None;
     }
     // Without all keys two groups could not be told apart by what the MV keeps.
-    let is_key = |e: &Expr| grouping.keys.contains(e);
     if !grouping.keys.iter().all(|key| block.outputs.contains(key)) {
         return None;
     }
     let schema = block.schema().ok()?;
+    let handles = handles(block, grouping, &schema)?;
     let column = |output: &Expr| {
-        if is_key(output) { Some(MergeColumn::Key) } else { aggregate(output, block, &schema) }
+        if grouping.keys.contains(output) {
+            return Some(MergeColumn::Key);
+        }
+        merged(output).or_else(|| rewrite(output, &handles).map(MergeColumn::Computed))
     };
     let columns: Option<Vec<MergeColumn>> = block.outputs.iter().map(column).collect();
     columns.map(|columns| IncrementalShape::Merge { columns })
 }
 
-fn aggregate(output: &Expr, block: &Block, schema: &DFSchema) -> Option<MergeColumn> {
-    let (name, arg) = plain(output)?;
-    match name {
+/// How an aggregate that is kept as it is becomes one from two rows.
+fn merged(output: &Expr) -> Option<MergeColumn> {
+    match plain(output)?.0 {
         "sum" => Some(MergeColumn::Sum),
         "count" => Some(MergeColumn::Count),
         "min" => Some(MergeColumn::Min),
         "max" => Some(MergeColumn::Max),
-        "avg" => {
-            let number = number(arg, schema);
-            let position = |name: &str, is_wanted: &dyn Fn(&Expr) -> bool| {
-                block.outputs.iter().position(|e| plain(e).is_some_and(|(n, a)| n == name && is_wanted(a)))
-            };
-            Some(MergeColumn::Avg {
-                sum_index: position("sum", &|a| is_of(a, number, schema))?,
-                count_index: position("count", &|a| counts(a, number, schema))?,
-            })
-        }
         _ => None,
     }
 }
 
-/// Whether `arg` of an aggregate is `number`, as it is or wider.
-pub(super) fn is_of(arg: &Expr, number: &Expr, schema: &DFSchema) -> bool {
-    self::number(arg, schema) == number
+/// The keys and aggregates of `block` from the columns that hold them, or their sums and counts.
+fn handles(block: &Block, grouping: &Grouping, schema: &DFSchema) -> Option<HashMap<Expr, Expr>> {
+    let kept = |at: usize, output: &Expr| -> Option<Expr> {
+        Some(cast(Expr::Column(view_column(at)), output.get_type(schema).ok()?))
+    };
+    let mut handles = HashMap::new();
+    for (at, output) in block.outputs.iter().enumerate() {
+        if grouping.keys.contains(output) || merged(output).is_some() {
+            handles.insert(output.clone(), kept(at, output)?);
+        }
+    }
+    for call in &grouping.aggregates {
+        if let Some((Some(sum), Some(count))) = average_of(call, block, schema) {
+            let (sum, count) = (kept(sum, block.outputs.get(sum)?)?, kept(count, block.outputs.get(count)?)?);
+            handles.insert(call.clone(), average(sum, count, &call.get_type(schema).ok()?));
+        }
+    }
+    Some(handles)
+}
+
+/// Where the outputs of `block` hold the sum and the count behind `call`; `None` when it is no average.
+fn average_of(call: &Expr, block: &Block, schema: &DFSchema) -> Option<(Option<usize>, Option<usize>)> {
+    let ("avg", averaged) = plain(call)? else { return None };
+    let position = |name: &str, is_wanted: &dyn Fn(&Expr) -> bool| {
+        block.outputs.iter().position(|e| plain(e).is_some_and(|(n, arg)| n == name && is_wanted(arg)))
+    };
+    let sum = position("sum", &|arg| sums(arg, averaged, schema));
+    Some((sum, position("count", &|arg| counts(arg, number(averaged, schema), schema))))
+}
+
+/// What the outputs of `block` lack of the sum and the count behind `call`.
+pub(super) fn missing_for_average(call: &Expr, block: &Block, schema: &DFSchema) -> Vec<&'static str> {
+    let (sum, count) = average_of(call, block, schema).unwrap_or_default();
+    let missing = [("sum", sum), ("count", count)].into_iter().filter(|(_, at)| at.is_none());
+    missing.map(|(name, _)| name).collect()
+}
+
+/// Whether `avg(averaged)` can be made from `sum(arg)`. The sum of BIGINTs can be too large for a BIGINT where their
+/// average, which adds DOUBLEs, is not.
+pub(super) fn sums(arg: &Expr, averaged: &Expr, schema: &DFSchema) -> bool {
+    let number = number(averaged, schema);
+    let is_safe = match number.get_type(schema) {
+        Ok(DataType::Int8 | DataType::Int16 | DataType::Int32) => true,
+        Ok(DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)) => true,
+        _ => matches!(arg.get_type(schema), Ok(DataType::Float64)),
+    };
+    is_safe && self::number(arg, schema) == number
 }
 
 /// Whether `count(arg)` is how many values `number` has: of what is never NULL, it is how many rows there are.
@@ -117,7 +155,7 @@ pub(super) fn counts(arg: &Expr, number: &Expr, schema: &DFSchema) -> bool {
         Expr::Literal(value, _) => {
             !value.is_null() && number.nullable(schema).is_ok_and(|nullable| !nullable)
         }
-        arg => is_of(arg, number, schema),
+        arg => self::number(arg, schema) == number,
     }
 }
 

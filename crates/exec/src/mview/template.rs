@@ -10,6 +10,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 
+use super::partials;
 use super::prepare::prepare;
 use super::scan::table_of;
 use super::shape::{self, IncrementalShape};
@@ -59,6 +60,7 @@ impl Engine {
             let (plan, state) =
                 self.plan_definition(context, &definition.query, &definition.default_db).await?;
             let plan = prepare(&state, plan).map_err(from_datafusion)?;
+            let plan = partials::stored(plan, table.schema(), &state);
             check_bases(&plan, mview)?;
             let shape = shape::of(&plan);
             Ok(Arc::new(Template { query: Unbound::of(plan)?, shape, delta: OnceLock::new() }))

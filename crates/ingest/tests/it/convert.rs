@@ -11,7 +11,7 @@ use cairn_types::{Column, ErrorKind, Schema, SqlType};
 use crate::show;
 
 fn column(name: &str, ty: SqlType, nullable: bool) -> Column {
-    Column { name: name.into(), ty, nullable, key: false, default: None, comment: String::new() }
+    Column::new(name, ty, nullable)
 }
 
 fn one(array: ArrayRef) -> RecordBatch {

@@ -1,6 +1,7 @@
 //! `CREATE TABLE` to a table specification.
 
 use cairn_catalog::{Bounds, Distribution, PartitionSpec, Partitioning, TableModel, TableSpec};
+use cairn_exec::mview::HIDDEN_PREFIX;
 use cairn_sql::ast::{self, ColumnDef, DefaultValue, DistributionKind, KeyModel, TableClauses};
 use cairn_types::{Column, ColumnDefault, DbId, Error, Literal, Result, Schema, SqlType, limits};
 
@@ -151,7 +152,8 @@ fn column(definition: &ColumnDef) -> Result<Column> {
     if name.is_empty() || name.chars().count() > limits::IDENTIFIER_CHARS_MAX {
         return Err(Error::analysis(format!("Incorrect column name '{name}'")));
     }
-    if ["__op", "__row"].iter().any(|reserved| name.to_ascii_lowercase().starts_with(reserved)) {
+    if ["__op", "__row", HIDDEN_PREFIX].iter().any(|reserved| name.to_ascii_lowercase().starts_with(reserved))
+    {
         return Err(Error::analysis(format!("Column name '{name}' is reserved")));
     }
     let nullable = definition.nullable.unwrap_or(true);
@@ -175,7 +177,8 @@ fn column(definition: &ColumnDef) -> Result<Column> {
         Some(DefaultValue::Function(function)) => return refuse(&format!("DEFAULT {function}()")),
     };
     let comment = definition.comment.clone().unwrap_or_default();
-    Ok(Column { name: name.clone(), ty: definition.ty, nullable, key: definition.key, default, comment })
+    let (key, column) = (definition.key, Column::new(name, definition.ty, nullable));
+    Ok(Column { key, default, comment, ..column })
 }
 
 fn distribution(clauses: &TableClauses, schema: &Schema, model: TableModel) -> Result<Distribution> {

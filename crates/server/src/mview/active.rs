@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, Definition, InactiveCause, MviewState, Table};
 use cairn_mview::schedule::backoff;
-use cairn_types::{Error, Result, SqlType, TableId};
+use cairn_types::{Error, Result, Schema, SqlType, TableId};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
@@ -39,10 +39,10 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
         true => Vec::new(),
         false => partition_exprs(&definition.partition_by)?,
     };
-    let names: Vec<String> = table.schema().columns.iter().map(|c| c.name.clone()).collect();
+    let names: Vec<String> = table.schema().visible().iter().map(|c| c.name.clone()).collect();
     let context = Arc::new(super::context(node, catalog, table)?);
     let found = node.engine.analyze_mview(context, &query, &definition.query, &names, &exprs).await?;
-    for (old, new) in table.schema().columns.iter().zip(&found.schema.columns) {
+    for (old, new) in table.schema().visible().iter().zip(found.schema.visible()) {
         // A view keeps its columns: a function that gives DATEs now may have given DATETIMEs when it was made.
         let is_widened = (old.ty, new.ty) == (SqlType::DateTime, SqlType::Date);
         if old.ty != new.ty && !is_widened {
@@ -51,6 +51,10 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
                 old.name, old.ty, new.name, new.ty
             )));
         }
+    }
+    let kept = |schema: &Schema| schema.hidden().iter().map(|c| c.ty).collect::<Vec<_>>();
+    if !table.schema().hidden().is_empty() && kept(table.schema()) != kept(&found.schema) {
+        return Err(Error::analysis("the sums and counts behind its averages are others now: make it anew"));
     }
     if found.partitioning != mview.table.partitioning {
         return Err(Error::analysis("its bases are partitioned in another way than when it was made"));

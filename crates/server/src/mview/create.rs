@@ -95,12 +95,13 @@ fn specification(
     };
     let columns: Vec<ColumnDef> = analysis
         .schema
-        .columns
+        .visible()
         .iter()
         .enumerate()
         .map(|(at, column)| definition(column, statement.columns.get(at)))
         .collect();
     let mut spec = table::specification(db, name, &columns, &clauses)?;
+    spec.schema.columns.extend(analysis.schema.hidden().iter().cloned());
     if analysis.partitioning != Partitioning::None {
         spec.partitions.clear();
     }

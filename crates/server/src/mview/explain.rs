@@ -95,7 +95,7 @@ pub fn explain_active(catalog: &Catalog, table: &Arc<Table>, now_ms: u64) -> Res
         lines.push("ACTIVE would fail: its query names what is not there".to_owned());
         return Ok(rows(lines));
     }
-    let columns = mview.table.schema.columns.len();
+    let columns = mview.table.schema.visible().len();
     lines.push(format!("CHECKED BY ACTIVE: {columns} columns of its query by type, and its partitioning"));
     let rebound = found.iter().any(|(_, found)| matches!(found, Found::Other(_)));
     lines.push("NEXT REFRESH:".to_owned());

@@ -120,7 +120,7 @@ pub fn check_mode(properties: &BTreeMap<String, String>, takes_new_rows: bool) -
     match refresh_mode(properties) {
         RefreshMode::Incremental if !takes_new_rows => Err(Error::unsupported(
             "\"refresh_mode\" = \"incremental\" is not supported for this query: it must read one table and only filter, \
-             project, or group by with SUM, COUNT, MIN, MAX, or AVG beside its SUM and COUNT",
+             project, or group by with SUM, COUNT, MIN, MAX and AVG",
         )),
         _ => Ok(()),
     }

@@ -190,7 +190,7 @@ pub async fn create_table_like(session: &Session, statement: &CreateTableLike) -
         db,
         name: name.to_owned(),
         model: olap.model,
-        schema: olap.schema.clone(),
+        schema: olap.schema.without_hidden(),
         sort_key: olap.sort_key.clone(),
         partitioning: olap.partitioning.clone(),
         distribution: olap.distribution.clone(),
@@ -436,14 +436,9 @@ async fn view(
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
         let shown =
             planned.names.get(at).or_else(|| field.metadata().get(DISPLAY_NAME)).unwrap_or(field.name());
-        Ok(Column {
-            name: columns.get(at).map_or(shown, |c| &c.name).clone(),
-            ty: sql_type(field.data_type())?,
-            nullable: field.is_nullable(),
-            key: false,
-            default: None,
-            comment: columns.get(at).and_then(|c| c.comment.clone()).unwrap_or_default(),
-        })
+        let name = columns.get(at).map_or(shown, |c| &c.name);
+        let comment = columns.get(at).and_then(|c| c.comment.clone()).unwrap_or_default();
+        Ok(Column { comment, ..Column::new(name, sql_type(field.data_type())?, field.is_nullable()) })
     };
     let columns = schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
     let schema = Schema { columns };

@@ -58,7 +58,7 @@ impl Described {
         let (db, found) = cairn_exec::resolve::find(catalog, database, table)?;
         let model = found.olap().map(|olap| olap.model).unwrap_or_default();
         let (database, table) = (db.name.clone(), found.name.clone());
-        Ok(Self { database, table, model, schema: found.schema().clone() })
+        Ok(Self { database, table, model, schema: found.schema().without_hidden() })
     }
 }
 

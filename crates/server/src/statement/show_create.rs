@@ -225,7 +225,7 @@ fn view_columns(schema: &Schema) -> String {
         "" => quoted(&column.name),
         comment => format!("{} COMMENT {}", quoted(&column.name), string(comment)),
     };
-    schema.columns.iter().map(column).collect::<Vec<_>>().join(", ")
+    schema.visible().iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
 fn create_mview(catalog: &Catalog, table: &Table, mview: &Mview) -> String {

@@ -66,7 +66,7 @@ fn columns(scope: &Scope<'_>, rows: &mut Rows) {
     }
     for (db, table) in visible_tables(scope.catalog) {
         let model = table.olap().map(|olap| olap.model).unwrap_or_default();
-        for (at, column) in table.schema().columns.iter().enumerate() {
+        for (at, column) in table.schema().visible().iter().enumerate() {
             rows.push(row(&db.name, &table.name, model, at, column));
         }
     }

@@ -96,14 +96,7 @@ impl SystemTable {
     /// Its columns, as those of a user's table.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        let column = |(name, ty): &(&str, SqlType)| Column {
-            name: (*name).to_owned(),
-            ty: *ty,
-            nullable: true,
-            key: false,
-            default: None,
-            comment: String::new(),
-        };
+        let column = |(name, ty): &(&str, SqlType)| Column::new(*name, *ty, true);
         Schema { columns: self.columns.iter().map(column).collect() }
     }
 }

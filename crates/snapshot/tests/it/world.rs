@@ -190,14 +190,7 @@ impl World {
 
     /// Makes table `name` with so many range partitions `p0`, `p1`, …
     pub fn create_table(&self, name: &str, partitions: u32) -> TableId {
-        let column = Column {
-            name: "k".into(),
-            ty: SqlType::Int,
-            nullable: false,
-            key: true,
-            default: None,
-            comment: String::new(),
-        };
+        let column = Column { key: true, ..Column::new("k", SqlType::Int, false) };
         let bound = |n: u32| Some(vec![Literal::Int(i128::from(n) * 10)]);
         let partition = |n| PartitionSpec {
             name: format!("p{n}"),

@@ -19,14 +19,7 @@ use cairn_types::{Column, DbId, Literal, Result, Schema, SqlType, TableId};
 pub type Row = Vec<Literal>;
 
 pub fn schema(columns: &[(&str, SqlType)]) -> Schema {
-    let column = |(name, ty): &(&str, SqlType)| Column {
-        name: (*name).into(),
-        ty: *ty,
-        nullable: true,
-        key: false,
-        default: None,
-        comment: String::new(),
-    };
+    let column = |(name, ty): &(&str, SqlType)| Column::new(*name, *ty, true);
     Schema { columns: columns.iter().map(column).collect() }
 }
 

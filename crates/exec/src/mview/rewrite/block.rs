@@ -86,6 +86,19 @@ pub(crate) fn columns_of(expr: &Expr) -> BTreeSet<Column> {
     expr.column_refs().into_iter().cloned().collect()
 }
 
+/// The aggregate calls in `expr`.
+pub(crate) fn aggregates_of(expr: &Expr) -> Vec<&Expr> {
+    let mut found = Vec::new();
+    let visited = expr.apply(|e| {
+        if matches!(e, Expr::AggregateFunction(_)) {
+            found.push(e);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(visited.is_ok(), "the visitor never fails");
+    found
+}
+
 /// Whether `expr` holds a subquery.
 pub(crate) fn has_subquery(expr: &Expr) -> bool {
     let is = |e: &Expr| {

@@ -27,13 +27,14 @@ impl ViewRows for CatalogRows {
     fn source(&self, only: Option<Vec<PartitionId>>) -> Arc<dyn TableSource> {
         let restriction =
             only.map(|ids| Arc::new(ScanRestriction { partitions: Some(ids), since: BTreeMap::new() }));
-        provider_as_source(Arc::new(TabletTable::new(
+        let rows = TabletTable::new(
             Arc::clone(&self.catalog),
             Arc::clone(&self.table),
             Arc::clone(&self.tablets),
             Arc::clone(&self.log),
             restriction,
-        )))
+        );
+        provider_as_source(Arc::new(rows.with_hidden()))
     }
 
     fn cells(&self) -> Option<Vec<(PartitionId, Bounds)>> {

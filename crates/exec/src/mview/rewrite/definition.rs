@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::logical_expr::{LogicalPlan, utils::split_conjunction};
 
-use super::block::{Block, LeafKey, is_constant_in_time};
+use super::block::{Block, LeafKey, aggregates_of, is_constant_in_time};
 
 /// The query of an MV, and the columns that keep its result.
 #[derive(Clone, Debug)]
@@ -42,7 +42,8 @@ impl Definition {
         if !block.exprs().all(is_constant_in_time) {
             return Err("its query depends on the time".to_owned());
         }
-        Ok(Self { aggregated: aggregated(&block), block: without_plans(block), types, fields })
+        let aggregated = block.outputs.iter().map(|output| !aggregates_of(output).is_empty()).collect();
+        Ok(Self { aggregated, block: without_plans(block), types, fields })
     }
 
     /// Whether the column `at` gives back what the query gave, by a cast at most.
@@ -69,13 +70,6 @@ fn has_limit(plan: &LogicalPlan) -> bool {
         _ => false,
     };
     is_limit(plan) || plan.inputs().into_iter().any(has_limit)
-}
-
-fn aggregated(block: &Block) -> Vec<bool> {
-    use datafusion::common::tree_node::TreeNode;
-    use datafusion::logical_expr::Expr;
-    let is = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_)))).unwrap_or(true);
-    block.outputs.iter().map(is).collect()
 }
 
 fn without_plans(mut block: Block) -> Block {

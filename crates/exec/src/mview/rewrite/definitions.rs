@@ -12,6 +12,7 @@ use super::definition::Definition;
 use super::options::{CandidateSpec, CandidateUse};
 use crate::engine::{Engine, QueryContext};
 use crate::mview::deterministic::check_plan;
+use crate::mview::partials;
 use crate::mview::prepare::prepare;
 use crate::mview::scan::each_table;
 
@@ -74,6 +75,7 @@ async fn plan(engine: &Engine, context: &Arc<QueryContext>, mview: &Mview) -> Re
     let planned = engine.plan_definition(context, &definition.query, &definition.default_db).await;
     let (plan, state) = planned.map_err(|e| e.to_string())?;
     let plan = prepare(&state, plan).map_err(|e| e.strip_backtrace())?;
+    let plan = partials::stored(plan, &mview.table.schema, &state);
     check_plan(&plan).map_err(|e| e.to_string())?;
     let mut is_bound = true;
     each_table(&plan, &mut |table| is_bound &= definition.bases.iter().any(|b| b.id == table.id));

@@ -376,19 +376,8 @@ impl Merge<'_> {
     /// `avg` from a sum and a count of the same number.
     fn average(&mut self, arg: &Expr, ty: &DataType) -> Option<Expr> {
         let schema = &self.groups.wanted.schema;
-        let number = shape::number(arg, schema);
-        match number.get_type(schema).ok()? {
-            // Sums of BIGINT can be too large for a BIGINT where their average is not.
-            DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Float32
-            | DataType::Float64
-            | DataType::Decimal128(..) => {}
-            _ => return None,
-        }
-        let sums = self.partial("sum", &|a| shape::is_of(a, number, schema))?;
-        let counts = self.partial("count", &|a| shape::counts(a, number, schema))?;
+        let sums = self.partial("sum", &|a| shape::sums(a, arg, schema))?;
+        let counts = self.partial("count", &|a| shape::counts(a, shape::number(arg, schema), schema))?;
         let (sums, counts) = (self.call(sum(sums)), self.call(sum(counts)));
         Some(super::functions::average(sums, counts, ty))
     }

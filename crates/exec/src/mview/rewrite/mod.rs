@@ -11,7 +11,7 @@ mod assemble;
 pub(crate) mod block;
 mod candidate;
 mod catalog_rows;
-mod cover;
+pub(crate) mod cover;
 mod definition;
 mod definitions;
 mod driver;

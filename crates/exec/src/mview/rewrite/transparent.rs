@@ -63,9 +63,10 @@ async fn completed(
     stored(outcome.plan, table)
 }
 
-/// `plan` with the columns of the MV.
+/// `plan` with the columns of the MV that users see.
 fn stored(plan: LogicalPlan, table: &Table) -> Result<LogicalPlan> {
-    let schema = DFSchema::try_from(arrow_schema(table.schema())).map_err(from_datafusion)?;
+    let schema = arrow_schema(&table.schema().without_hidden());
+    let schema = DFSchema::try_from(schema).map_err(from_datafusion)?;
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
         let given = plan.schema().iter().nth(at);
         let given =

@@ -259,34 +259,65 @@ fn links_that_would_be_wrong_are_refused() {
     refused("SELECT dt, v FROM t", "date_trunc('month', v)", "must be DATE or DATETIME");
 }
 
+/// How rows of a view are merged, a word a column; hidden ones after a bar.
+fn shape(sql: &str) -> String {
+    let Analysis { schema, shape, .. } = analyze(sql, "").unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let columns = match shape {
+        None => return "none".to_owned(),
+        Some(IncrementalShape::Append) => return "append".to_owned(),
+        Some(IncrementalShape::Merge { columns }) => columns,
+    };
+    assert_eq!(columns.len(), schema.columns.len(), "{sql}");
+    let word = |column: &MergeColumn| match column {
+        MergeColumn::Computed(_) => "computed".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let mut words: Vec<String> = columns.iter().map(word).collect();
+    if !schema.hidden().is_empty() {
+        words.insert(schema.visible().len(), "|".to_owned());
+    }
+    words.join(" ")
+}
+
 #[test]
 fn shapes() {
-    let shape = |sql: &str| analyze(sql, "").unwrap_or_else(|e| panic!("{sql}: {e}")).shape;
-    let merge = |columns: &[MergeColumn]| Some(IncrementalShape::Merge { columns: columns.to_vec() });
-    use MergeColumn::{Avg, Count, Key, Max, Min, Sum};
-    assert_eq!(shape("SELECT k, v + 1 x FROM t WHERE v > 3"), Some(IncrementalShape::Append));
-    assert_eq!(shape("SELECT k, v FROM vt"), Some(IncrementalShape::Append));
-    assert_eq!(shape("SELECT t.k FROM t JOIN u ON t.k = u.k"), None);
-    assert_eq!(shape("SELECT k FROM t WHERE k IN (SELECT k FROM u)"), None);
-    assert_eq!(shape("SELECT k, v FROM t LIMIT 3"), None);
-    let sql = "SELECT dt, count(*) c, k + 1 x, sum(v), min(v), max(d) FROM t GROUP BY k + 1, dt";
-    assert_eq!(shape(sql), merge(&[Key, Count, Key, Sum, Min, Max]));
-    assert_eq!(shape("SELECT DISTINCT k FROM t"), merge(&[Key]));
-    assert_eq!(shape("SELECT sum(v) s FROM t GROUP BY k"), None);
-    assert_eq!(shape("SELECT k, count(DISTINCT v) c FROM t GROUP BY k"), None);
-    assert_eq!(shape("SELECT k, avg(v) a FROM t GROUP BY k"), None);
-    let avg = Avg { sum_index: 2, count_index: 3 };
-    assert_eq!(
-        shape("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k"),
-        merge(&[Key, avg, Sum, Count])
+    let check = |sql: &str, expected: &str| assert_eq!(shape(sql), expected, "{sql}");
+    check("SELECT k, v + 1 x FROM t WHERE v > 3", "append");
+    check("SELECT k, v FROM vt", "append");
+    check("SELECT t.k FROM t JOIN u ON t.k = u.k", "none");
+    check("SELECT k FROM t WHERE k IN (SELECT k FROM u)", "none");
+    check("SELECT k, v FROM t LIMIT 3", "none");
+    check(
+        "SELECT dt, count(*) c, k + 1 x, sum(v), min(v), max(d) FROM t GROUP BY k + 1, dt",
+        "key count key sum min max",
     );
-    // Of what is never NULL the count is that of the rows.
-    let avg = Avg { sum_index: 2, count_index: 3 };
+    check("SELECT DISTINCT k FROM t", "key");
+    check("SELECT k, count(DISTINCT v) c FROM t GROUP BY k", "none");
+    check("SELECT k, sum(v) s FROM t GROUP BY k HAVING sum(v) > 3", "none");
+    check("SELECT t.k, avg(w) a FROM t JOIN u ON t.k = u.k GROUP BY t.k", "none");
+}
+
+#[test]
+fn hidden_columns_keep_what_is_merged() {
+    let check = |sql: &str, expected: &str| assert_eq!(shape(sql), expected, "{sql}");
+    check("SELECT k, avg(v) a FROM t GROUP BY k", "key computed | sum count");
+    check("SELECT k, avg(d) a, sum(d) s, count(d) c FROM t GROUP BY k", "key computed sum count");
+    // Of what is never NULL the count is that of the rows; of the other it is not.
     for count in ["count(*)", "count(k)"] {
         let sql = format!("SELECT name, avg(k) a, sum(k) s, {count} c FROM dim GROUP BY name");
-        assert_eq!(shape(&sql), merge(&[Key, avg, Sum, Count]), "{count}");
+        check(&sql, "key computed sum count");
     }
-    assert_eq!(shape("SELECT k, avg(v) a, sum(v) s, count(*) c FROM t GROUP BY k"), None);
-    assert_eq!(shape("SELECT k, sum(v) s FROM t GROUP BY k HAVING sum(v) > 3"), None);
-    assert_eq!(shape("SELECT k, sum(v) + 1 s FROM t GROUP BY k"), None);
+    check("SELECT k, avg(v) a, sum(v) s, count(*) c FROM t GROUP BY k", "key computed sum count | sum count");
+    check("SELECT k, avg(d) a, sum(d) s, count(*) c FROM t GROUP BY k", "key computed sum count | count");
+    // What two columns are made from is kept once, what no column is made from not at all.
+    check(
+        "SELECT k, avg(d) a, round(avg(d), 1) r, sum(d) + 1 s FROM t GROUP BY k",
+        "key computed computed computed | sum count",
+    );
+    check("SELECT k, s FROM (SELECT k, sum(v) s, avg(v) a FROM t GROUP BY k) x", "key sum");
+    // The keys tell groups apart.
+    check("SELECT sum(v) s FROM t GROUP BY k", "sum | key");
+    check("SELECT k + 1 x, max(v) - min(v) spread FROM t GROUP BY k", "computed computed | key max min");
+    check("SELECT avg(v) a FROM t", "computed | sum count");
+    check("SELECT k, avg(v) a, count(DISTINCT v) c FROM t GROUP BY k", "none");
 }

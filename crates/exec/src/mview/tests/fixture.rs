@@ -1,12 +1,13 @@
 //! Tables with rows, views over them, and queries that are answered with and without the views.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, FieldRef, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 
 use super::*;
+use crate::mview::partials;
 use crate::mview::prepare::prepare;
 use crate::mview::rewrite::{Candidate, Definition, ViewRows, rewrite};
 use crate::{MviewOptions, Planned, stored_type};
@@ -85,16 +86,15 @@ impl Fixture {
     pub(crate) async fn view(&mut self, name: &str, sql: &str, cells: Option<Cells>) -> Candidate {
         let planned = self.planned(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let plan = prepare(&planned.state, planned.plan.clone()).unwrap();
-        let batches = collect(&planned, planned.plan.clone()).await;
-        let columns = plan.schema().fields().iter().zip(&planned.names).map(|(field, name)| Column {
-            name: name.clone(),
-            ty: stored_type(field.data_type()).unwrap(),
-            nullable: field.is_nullable(),
-            key: false,
-            default: None,
-            comment: String::new(),
-        });
-        let schema = Schema { columns: columns.collect() };
+        let plan = partials::extended(&plan, &planned.state).unwrap_or(plan);
+        let batches = collect(&planned, plan.clone()).await;
+        let column = |(field, name): (&FieldRef, &String)| {
+            Column::new(name, stored_type(field.data_type()).unwrap(), field.is_nullable())
+        };
+        let mut columns: Vec<Column> =
+            plan.schema().fields().iter().zip(&planned.names).map(column).collect();
+        columns.extend(partials::columns(&plan, columns.len()).unwrap());
+        let schema = Schema { columns };
         let table = self.table(name, schema);
         let arrow = arrow_schema(table.schema());
         let definition = Definition::of(&plan, arrow.fields().iter().cloned().collect());

@@ -239,7 +239,7 @@ pub(crate) fn schema(columns: &str) -> Schema {
             "decimal" => SqlType::Decimal { precision: 10, scale: 2 },
             other => panic!("{other}"),
         };
-        Column { name: name.into(), ty, nullable, key: false, default: None, comment: String::new() }
+        Column::new(name, ty, nullable)
     };
     Schema { columns: columns.split(',').map(column).collect() }
 }

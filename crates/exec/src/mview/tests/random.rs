@@ -70,7 +70,7 @@ fn predicate(dice: &mut Dice, tables: &[&str]) -> (String, String) {
 
 fn aggregate(dice: &mut Dice, tables: &[&str]) -> String {
     let x = *dice.one(tables);
-    match dice.below(12) {
+    match dice.below(14) {
         0 | 1 => "count(*)".to_owned(),
         2 => format!("count({x}.b)"),
         3 => format!("sum({x}.b)"),
@@ -81,6 +81,8 @@ fn aggregate(dice: &mut Dice, tables: &[&str]) -> String {
         8 => format!("avg({x}.d)"),
         9 => format!("count(DISTINCT {x}.c)"),
         10 => format!("count({x}.d)"),
+        11 => format!("sum({x}.d) / count(*)"),
+        12 => format!("coalesce(sum({x}.b), 0) + max({x}.c)"),
         _ => format!("sum({x}.b + {x}.c)"),
     }
 }

@@ -5,6 +5,8 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use super::fixture::{cast_to, collect, rows};
 use super::store::{Store, mview};
 use super::*;
+use crate::mview::partials;
+use crate::mview::prepare::prepare;
 use crate::mview::refresh::merge;
 use crate::{Analysis, MergeColumn, RefreshCell, RefreshEffect, RefreshSource};
 
@@ -178,8 +180,7 @@ async fn only_rows_that_came_later_are_read() {
 #[tokio::test]
 async fn merged_groups_are_those_of_all_rows() {
     let store = Store::new().await;
-    let columns =
-        "k, count(*) n, count(v) c, sum(v) s, min(dt) lo, max(d) hi, sum(d) sd, count(d) cd, avg(d) a";
+    let columns = "k, count(*) n, count(v) c, min(dt) lo, max(d) hi, avg(d) a, avg(v) av, coalesce(sum(v), 0) x, sum(d) / count(*) m";
     let sql = |filter: &str, keys: &str| {
         let columns = if keys.is_empty() { columns.replace("k, ", "") } else { columns.to_owned() };
         format!("SELECT {columns} FROM t WHERE {filter} {keys}")
@@ -195,7 +196,8 @@ async fn merged_groups_are_those_of_all_rows() {
         let plan = async |filter: &str| {
             let query = cairn_sql::parse_query(&sql(filter, keys)).unwrap();
             let planned = store.engine.plan(Arc::new(store.context()), &query).await.unwrap();
-            let batches = collect(&planned, planned.plan.clone()).await;
+            let plan = prepare(&planned.state, planned.plan.clone()).unwrap();
+            let batches = collect(&planned, partials::stored(plan, table.schema(), &planned.state)).await;
             let batches: Vec<RecordBatch> = batches.iter().map(|b| cast_to(b, &arrow)).collect();
             (planned, MemTable::try_new(Arc::clone(&arrow), vec![batches]).unwrap())
         };
