@@ -9,6 +9,24 @@ use std::process::{Child, Command, Stdio};
 pub const ACCESS_KEY: &str = "AKIATHISISATEST";
 pub const SECRET: &str = "thisIsASecretOfATest";
 
+/// moto answers in threads and looks whether a key is there before it writes it: two writers at once would both be the
+/// first, as on no S3. One request at a time makes it the store that it stands for.
+const ONE_REQUEST_AT_A_TIME: &str = r#"
+import threading
+import moto.server
+
+lock, run = threading.Lock(), moto.server.run_simple
+
+def locked(app):
+    def answer(environ, start_response):
+        with lock:
+            return app(environ, start_response)
+    return answer
+
+moto.server.run_simple = lambda host, port, app, **options: run(host, port, locked(app), **options)
+moto.server.main(["-H", "127.0.0.1", "-p", "0"])
+"#;
+
 /// A running server.
 pub struct Moto {
     child: Child,
@@ -28,7 +46,7 @@ impl Moto {
         let remedy =
             "run scripts/test-setup, or name a virtual environment that has moto[server] by CAIRN_VENV";
         let child = Command::new(&python)
-            .args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
+            .args(["-u", "-c", ONE_REQUEST_AT_A_TIME])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
