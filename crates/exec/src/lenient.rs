@@ -5,18 +5,27 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, internal_err, plan_err};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TryCast, Volatility,
 };
 
+use crate::comparisons::comparable;
+use crate::functions::converted;
+
 /// `plan`, as SQL has it, with casts that can fail giving NULL instead. Casts that cannot fail stay: more is known of them.
 ///
 /// # Errors
 /// Only when the plan was not valid.
 pub(crate) fn lenient_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let changed = each_expr(plan, &lenient)?;
+    let changed = each_expr(plan, &|expr, schema| {
+        let compared = comparable(expr, schema);
+        let cast = lenient(compared.data, schema);
+        Transformed::new(cast.data, cast.transformed || compared.transformed, cast.tnr)
+    })?;
     if !changed.transformed {
         return Ok(changed.data);
     }
@@ -30,16 +39,29 @@ fn each_expr(
 ) -> Result<Transformed<LogicalPlan>> {
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        let node = node.map_expressions(|e| e.transform_up(|e| Ok(change(e, &schema))))?;
+        // What is above calls columns by the names of their expressions.
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|e| {
+            let name = names.save(&e);
+            Ok(e.transform_up(|e| Ok(change(e, &schema)))?.update_data(|e| name.restore(e)))
+        })?;
         // A cast to NULL makes what is above nullable, too.
         if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
     })
 }
 
-fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let Expr::Cast(cast) = expr else { return Transformed::no(expr) };
+/// A cast that gives what StarRocks gives.
+pub(crate) fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let cast = match expr {
+        Expr::Cast(cast) => cast,
+        Expr::AggregateFunction(call) if call.func.name() == "string_agg" => return joined(call, schema),
+        other => return Transformed::no(other),
+    };
     let Ok(from) = cast.expr.get_type(schema) else { return Transformed::no(Expr::Cast(cast)) };
     let to = cast.field.data_type().clone();
+    if let Some(converted) = converted(&cast.expr, &from, &to) {
+        return Transformed::yes(converted);
+    }
     if !can_fail(&from, &to) {
         return Transformed::no(Expr::Cast(cast));
     }
@@ -48,6 +70,23 @@ fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         true => ScalarUDF::from(Narrowed::new()).call(vec![tried]),
         false => tried,
     })
+}
+
+/// `string_agg` of texts, as a cast makes them.
+fn joined(mut call: AggregateFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let text = match call.params.args.first() {
+        Some(value) => value.get_type(schema).ok().and_then(|ty| converted(value, &ty, &DataType::Utf8View)),
+        None => None,
+    };
+    let changed = text.is_some();
+    if let (Some(text), Some(first)) = (text, call.params.args.first_mut()) {
+        *first = text;
+    }
+    if changed {
+        Transformed::yes(Expr::AggregateFunction(call))
+    } else {
+        Transformed::no(Expr::AggregateFunction(call))
+    }
 }
 
 fn nullable_outside(expr: Expr) -> Transformed<Expr> {

@@ -14,6 +14,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+mod comparisons;
 mod constant;
 mod count_distinct;
 mod engine;

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
-    Expr, Function, FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Function, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, SetExpr, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 /// Gives the values of `@@variables` and `@variables`, and of functions that are facts of the session.
@@ -175,6 +175,11 @@ impl Pass<'_> {
             Expr::Identifier(ident) => lower(ident),
             Expr::CompoundIdentifier(parts) => parts.last_mut().into_iter().for_each(lower),
             Expr::Function(function) => lower_name(&mut function.name),
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(**right, Expr::Subquery(_)) => {
+                return Err(Error::unsupported(
+                    "ANY, SOME and ALL with a subquery are not supported: use IN, EXISTS, or compare with its MIN or MAX",
+                ));
+            }
             _ => {}
         }
         Ok(())
@@ -266,6 +271,9 @@ fn lower_select(select: &mut Select) {
         table.joins.iter_mut().for_each(|j| lower_join(&mut j.join_operator));
     }
     let mut seen = HashSet::new();
+    let is_wildcard =
+        |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let has_wildcard = select.projection.iter().any(is_wildcard);
     for (at, item) in select.projection.iter_mut().enumerate() {
         match item {
             SelectItem::ExprWithAlias { alias, .. } => {
@@ -277,12 +285,14 @@ fn lower_select(select: &mut Select) {
             // DataFusion refuses two columns of one name, MySQL does not: the header keeps the name.
             SelectItem::UnnamedExpr(expr) => {
                 let text = expr.to_string().to_lowercase();
-                let is_new = seen.insert(text.clone());
+                // A wildcard has the column, too.
+                let is_new = seen.insert(text.clone()) && !(has_wildcard && is_column(expr));
                 // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name, and so
                 // would `now()` and `current_date()`.
                 let is_computed = match expr {
                     Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) => true,
-                    Expr::Function(function) => has_no_arguments(function),
+                    // Several names stand for one function, as `std` and `stddev` do.
+                    Expr::Function(_) => true,
                     // Two variables may have one value.
                     Expr::Identifier(first) => is_variable(first),
                     Expr::CompoundIdentifier(parts) => parts.first().is_some_and(is_variable),
@@ -299,16 +309,12 @@ fn lower_select(select: &mut Select) {
     }
 }
 
-fn is_variable(ident: &Ident) -> bool {
-    ident.quote_style.is_none() && ident.value.starts_with('@')
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(ident) if !is_variable(ident))
 }
 
-fn has_no_arguments(function: &Function) -> bool {
-    match &function.args {
-        FunctionArguments::None => true,
-        FunctionArguments::List(list) => list.args.is_empty(),
-        FunctionArguments::Subquery(_) => false,
-    }
+fn is_variable(ident: &Ident) -> bool {
+    ident.quote_style.is_none() && ident.value.starts_with('@')
 }
 
 #[cfg(test)]
@@ -336,9 +342,13 @@ mod tests {
 
     #[test]
     fn columns_lose_their_case_and_tables_keep_it() {
-        check("SELECT T.Key, COUNT(*) FROM T", "SELECT T.key, count(*) FROM T", &["Key", "COUNT(*)"]);
+        check(
+            "SELECT T.Key, COUNT(*) FROM T",
+            "SELECT T.key, count(*) AS `count(*)` FROM T",
+            &["Key", "COUNT(*)"],
+        );
         check("SELECT A AS Foo FROM Db.T X", "SELECT a AS foo FROM Db.T X", &["Foo"]);
-        check("SELECT *, A FROM T", "SELECT *, a FROM T", &["planned", "planned", "A"]);
+        check("SELECT *, A FROM T", "SELECT *, a AS `a#1` FROM T", &["planned", "planned", "A"]);
         check("SELECT a FROM T JOIN U USING(Id)", "SELECT a FROM T JOIN U USING(id)", &["a"]);
     }
 

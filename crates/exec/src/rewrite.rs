@@ -1,5 +1,7 @@
 //! StarRocks' functions that DataFusion has under another name or as another expression.
 
+mod differences;
+
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
@@ -17,10 +19,14 @@ const RENAMED: &[(&str, &str)] = &[
     ("group_concat", "string_agg"),
     ("ifnull", "nvl"),
     ("lcase", "lower"),
+    // Of bytes; DataFusion counts characters.
+    ("length", "octet_length"),
     ("ndv", "approx_distinct"),
     ("pow", "power"),
     ("rand", "random"),
-    ("std", "stddev"),
+    ("sign", "signum"),
+    ("std", "stddev_pop"),
+    ("stddev", "stddev_pop"),
     ("stddev_samp", "stddev"),
     ("subdate", "date_sub"),
     ("truncate", "trunc"),
@@ -54,6 +60,14 @@ pub(crate) fn rewrite(expr: &mut Expr) {
     }
     if let Expr::Interval(interval) = expr {
         months_of_quarters(interval);
+        if let Some(computed) = differences::interval(interval) {
+            *expr = computed;
+        }
+        return;
+    }
+    if let Some(other) = regular_expression(expr).or_else(|| differences::substring(expr)) {
+        *expr = other;
+        return;
     }
     let Expr::Function(function) = expr else { return };
     match simple_name(function) {
@@ -61,8 +75,9 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         Some("time_slice" | "date_slice") => quote_boundary(function),
         _ => {}
     }
-    let Some(name) = simple_name(function) else { return };
-    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {
+    if let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+        && let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name.value)
+    {
         set_name(function, new);
     }
     let Some(name) = simple_name(function).map(str::to_owned) else { return };
@@ -110,8 +125,21 @@ fn quote_boundary(function: &mut Function) {
     }
 }
 
+/// `x REGEXP pattern`, `x RLIKE pattern`.
+fn regular_expression(expr: &Expr) -> Option<Expr> {
+    let Expr::RLike { negated, expr, pattern, .. } = expr else { return None };
+    let matched = call("regexp_like", vec![(**expr).clone(), (**pattern).clone()]);
+    Some(match negated {
+        true => Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(matched) },
+        false => matched,
+    })
+}
+
 /// Another expression for `name(args)`.
 fn as_expression(name: &str, args: Vec<Expr>) -> Option<Expr> {
+    if let Some(other) = differences::as_expression(name, &args) {
+        return Some(other);
+    }
     if let Some((_, part)) = PARTS.iter().find(|(function, _)| *function == name) {
         let [date] = <[Expr; 1]>::try_from(args).ok()?;
         return Some(call("date_part", vec![text(part), as_time(date)]));
@@ -143,7 +171,8 @@ fn few_arguments(name: &str, args: Vec<Expr>) -> Option<Expr> {
         }
         ("datediff", 2) => {
             let [to, from] = <[Expr; 2]>::try_from(args).ok()?;
-            let day = |e| cast(cast(e, DataType::Date), DataType::Int(None));
+            // A CAST would give numbers as 20240131.
+            let day = |e| call("arrow_cast", vec![cast(e, DataType::Date), text("Int32")]);
             Some(binary(day(to), BinaryOperator::Minus, day(from)))
         }
         ("dayofweek", 1) => {
@@ -156,19 +185,13 @@ fn few_arguments(name: &str, args: Vec<Expr>) -> Option<Expr> {
 
 /// A plain number of days is an interval; an INTERVAL stays.
 fn as_interval(amount: Expr) -> Expr {
+    let is_interval = |e: &Expr| match e {
+        Expr::Function(function) => simple_name(function) == Some(crate::functions::INTERVAL_OF),
+        other => matches!(other, Expr::Interval(_)),
+    };
     match amount {
-        Expr::Interval(_) => amount,
-        days => binary(
-            days,
-            BinaryOperator::Multiply,
-            Expr::Interval(sqlparser::ast::Interval {
-                value: Box::new(text("1")),
-                leading_field: Some(sqlparser::ast::DateTimeField::Day),
-                leading_precision: None,
-                last_field: None,
-                fractional_seconds_precision: None,
-            }),
-        ),
+        amount if is_interval(&amount) => amount,
+        days => differences::interval_of(days, "day"),
     }
 }
 

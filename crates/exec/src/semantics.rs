@@ -12,10 +12,10 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, 
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::BinaryOperator;
 
-use crate::functions::large_int;
+use crate::functions::{INTERVAL_OF, large_int};
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
-/// are DOUBLE; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT cannot hold wraps, as BIGINT does.
+/// are DOUBLE; integers are computed as BIGINT; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT cannot hold wraps, as BIGINT does.
 #[derive(Debug)]
 pub(crate) struct Arithmetic;
 
@@ -39,7 +39,7 @@ impl ExprPlanner for Arithmetic {
         let divides = matches!(op, Operator::Divide | Operator::Modulo);
         let is_large = with_large(&expr, &types);
         if !is_double(&types.0) && !is_double(&types.1) && !divides && !is_large {
-            return Ok(PlannerResult::Original(expr));
+            return Ok(PlannerResult::Original(widened(expr, &types)));
         }
         let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
         let both_integers = is_large || types.0.is_integer() && types.1.is_integer();
@@ -64,6 +64,19 @@ impl ExprPlanner for Arithmetic {
             _ => computed,
         }))
     }
+}
+
+/// Integers that are not divided are computed as BIGINT: the product of two INTs seldom is an INT.
+fn widened(mut expr: RawBinaryExpr, (left, right): &(DataType, DataType)) -> RawBinaryExpr {
+    if left.is_signed_integer() && right.is_signed_integer() {
+        expr.left = cast_unless(expr.left, left, DataType::Int64);
+        expr.right = cast_unless(expr.right, right, DataType::Int64);
+    }
+    expr
+}
+
+fn cast_unless(side: Expr, from: &DataType, to: DataType) -> Expr {
+    if *from == to { side } else { cast(side, to) }
 }
 
 fn as_large(side: Expr, ty: &DataType) -> Expr {
@@ -104,15 +117,20 @@ fn with_numbers(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryE
     Ok(expr)
 }
 
-/// A DATE to which hours, minutes or seconds are added is a DATETIME.
+/// A DATE to which hours, minutes or seconds are added is a DATETIME, and so is a text to which an interval is added.
 fn with_times(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
     if !matches!(expr.op, BinaryOperator::Plus | BinaryOperator::Minus) {
         return Ok(expr);
     }
     let datetime = || DataType::Timestamp(TimeUnit::Microsecond, None);
-    if is_part_of_day(&expr.right) && expr.left.get_type(schema)? == DataType::Date32 {
+    let types = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+    let is_time = |ty: &DataType, interval: &Expr| match ty {
+        DataType::Date32 => is_part_of_day(interval),
+        ty => ty.is_string(),
+    };
+    if matches!(types.1, DataType::Interval(_)) && is_time(&types.0, &expr.right) {
         expr.left = cast(expr.left, datetime());
-    } else if is_part_of_day(&expr.left) && expr.right.get_type(schema)? == DataType::Date32 {
+    } else if matches!(types.0, DataType::Interval(_)) && is_time(&types.1, &expr.left) {
         expr.right = cast(expr.right, datetime());
     }
     Ok(expr)
@@ -120,7 +138,17 @@ fn with_times(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExp
 
 /// Whether `expr` is an interval with a part that is shorter than a day.
 fn is_part_of_day(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) if interval.nanoseconds != 0)
+    match expr {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => interval.nanoseconds != 0,
+        Expr::ScalarFunction(call) if call.func.name() == INTERVAL_OF => match call.args.get(1) {
+            Some(Expr::Literal(unit, _)) => {
+                let unit = unit.try_as_str().flatten().unwrap_or_default();
+                !["year", "quarter", "month", "week", "day"].contains(&unit)
+            }
+            _ => true,
+        },
+        _ => false,
+    }
 }
 
 fn is_nonzero_literal(expr: &Expr) -> bool {

@@ -174,7 +174,10 @@ impl TabletTable {
             all.retain(|p| restriction.reads(p.id, p.visible_version()));
         }
         let keep = match filter {
-            Some(filter) => prune::partitions(filter, &self.schema, olap, &all)?,
+            // What cannot be told is kept, and its rows are filtered.
+            Some(filter) => {
+                prune::partitions(filter, &self.schema, olap, &all).unwrap_or_else(|_| vec![true; all.len()])
+            }
             None => vec![true; all.len()],
         };
         let touched = all.into_iter().zip(keep).filter(|(p, keep)| *keep && p.visible().is_some());
@@ -209,8 +212,10 @@ impl TabletTable {
         }
         if let Some(filter) = filter {
             let zone_maps: Vec<Arc<Segment>> = touched.iter().map(|(_, s)| Arc::clone(&s.segment)).collect();
-            let mut keep = prune::segments(filter, &self.schema, &zone_maps)?.into_iter();
-            touched.retain(|_| keep.next().unwrap_or(true));
+            if let Ok(keep) = prune::segments(filter, &self.schema, &zone_maps) {
+                let mut keep = keep.into_iter();
+                touched.retain(|_| keep.next().unwrap_or(true));
+            }
         }
         let statistics = match touched.len() == segments_total {
             true => merge(&self.schema, manifests.iter().map(|(_, m)| &m.statistics)),

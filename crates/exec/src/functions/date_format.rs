@@ -51,6 +51,13 @@ impl ScalarUDFImpl for DateFormat {
 }
 
 fn format(time: NaiveDateTime, pattern: &str) -> String {
+    // Three patterns of Java that StarRocks knows, too.
+    let pattern = match pattern {
+        "yyyyMMdd" => "%Y%m%d",
+        "yyyy-MM-dd" => "%Y-%m-%d",
+        "yyyy-MM-dd HH:mm:ss" => "%Y-%m-%d %H:%i:%s",
+        other => other,
+    };
     let mut out = String::with_capacity(pattern.len() * 2);
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {

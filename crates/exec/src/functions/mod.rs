@@ -1,7 +1,9 @@
 //! Functions that DataFusion does not have, or with other types.
 
+mod converted;
 mod date_format;
 mod date_trunc;
+mod interval;
 mod large_int;
 mod sleep;
 mod time_slice;
@@ -13,6 +15,8 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::async_udf::AsyncScalarUDF;
 
+pub(crate) use converted::converted;
+pub(crate) use interval::INTERVAL_OF;
 pub(crate) use large_int::large_int;
 pub(crate) use time_slice::slice_floor;
 
@@ -21,6 +25,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     let asynchronous = AsyncScalarUDF::new(Arc::new(sleep::Sleep::new()));
     state.register_udf(Arc::new(asynchronous.into_scalar_udf()))?;
     state.register_udf(Arc::new(ScalarUDF::from(large_int::LargeInt::new())))?;
+    state.register_udf(Arc::new(ScalarUDF::from(interval::IntervalOf::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(date_format::DateFormat::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(date_trunc::DateTrunc::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(time_slice::TimeSlice::of_datetimes())))?;

@@ -43,9 +43,13 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
     let context = Arc::new(super::context(node, catalog, table)?);
     let found = node.engine.analyze_mview(context, &query, &definition.query, &names, &exprs).await?;
     for (old, new) in table.schema().visible().iter().zip(found.schema.visible()) {
-        // A view keeps its columns: a function that gives DATEs now may have given DATETIMEs when it was made.
-        let is_widened = (old.ty, new.ty) == (SqlType::DateTime, SqlType::Date);
-        if old.ty != new.ty && !is_widened {
+        // A view keeps its columns: what gives DATEs or BIGINTs now may have given DATETIMEs or INTs when it was made.
+        let is_known = matches!(
+            (old.ty, new.ty),
+            (SqlType::DateTime, SqlType::Date)
+                | (SqlType::TinyInt | SqlType::SmallInt | SqlType::Int, SqlType::BigInt)
+        );
+        if old.ty != new.ty && !is_known {
             return Err(Error::analysis(format!(
                 "column schema not compatible: ({} {}) and ({} {})",
                 old.name, old.ty, new.name, new.ty

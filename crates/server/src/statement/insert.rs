@@ -13,7 +13,7 @@ use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, Written};
 use cairn_types::{
     Column, ColumnDefault, DbId, Error, ErrorKind, Literal, PartitionId, Result, SqlType, TableId,
 };
-use sqlparser::ast::{Expr, Query, SetExpr, UnaryOperator, Value};
+use sqlparser::ast::{CastKind, Expr, Query, SetExpr, UnaryOperator, Value};
 
 use super::{query, write_files};
 use crate::analyze;
@@ -195,9 +195,9 @@ pub fn check_label(catalog: &Catalog, db: DbId, label: Option<&str>) -> Result<(
     }
 }
 
-/// Makes the rows of VALUES fit the columns that they go to: DEFAULT becomes the column's default, and numbers for
-/// columns of type FLOAT, DOUBLE and LARGEINT become text, because a column of VALUES has one type in the plan, and
-/// that of `2.5` and `1e300` together holds less than a DOUBLE.
+/// Makes the rows of VALUES fit the columns that they go to: DEFAULT becomes the column's default, and numbers become text
+/// for columns of text and of type FLOAT, DOUBLE and LARGEINT. A column of VALUES has one type in the plan: that of `2.5` and
+/// `1e300` together holds less than a DOUBLE, and that of `'007'` and `8` would be a number.
 fn fit_values(source: &mut Query, statement: &Insert, table: &Table) -> Result<()> {
     let SetExpr::Values(values) = source.body.as_mut() else { return Ok(()) };
     let columns = &table.schema().columns;
@@ -211,14 +211,26 @@ fn fit_values(source: &mut Query, statement: &Insert, table: &Table) -> Result<(
             let Some(column) = column else { continue };
             if is_default_value(value) {
                 *value = default_expr(column)?;
-            } else if (column.ty.is_float() || column.ty == SqlType::LargeInt)
+            } else if (column.ty.is_float() || column.ty == SqlType::LargeInt || column.ty.is_string())
                 && let Some(digits) = number_text(value)
             {
                 *value = Expr::Value(Value::SingleQuotedString(digits).with_empty_span());
+            } else if column.ty.is_string() && !is_text_or_null(value) {
+                *value = as_text(std::mem::replace(value, Expr::Value(Value::Null.with_empty_span())));
             }
         }
     }
     Ok(())
+}
+
+fn is_text_or_null(expr: &Expr) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    matches!(value.value, Value::SingleQuotedString(_) | Value::DoubleQuotedString(_) | Value::Null)
+}
+
+fn as_text(expr: Expr) -> Expr {
+    let data_type = sqlparser::ast::DataType::String(None);
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// The text of a number literal, with its sign.

@@ -1,0 +1,145 @@
+//! The type in which values of different types are compared. DataFusion would compare DOUBLEs as decimals of 15 digits, end
+//! a query for a text that is no number, and know no time after 2262.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use cairn_types::value::{parse_date, parse_datetime};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::Transformed;
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Operator};
+use datafusion::scalar::ScalarValue;
+
+const DATETIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// `expr`, when it compares values of different types, with casts to the one in which they are compared.
+pub(crate) fn comparable(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let Some(ty) = operands(&expr).and_then(|operands| common(&operands, schema)) else {
+        return Transformed::no(expr);
+    };
+    let of = |operand: Box<Expr>| Box::new(as_type(*operand, &ty, schema));
+    Transformed::yes(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            Expr::BinaryExpr(BinaryExpr { left: of(left), op, right: of(right) })
+        }
+        Expr::Between(Between { expr, negated, low, high }) => {
+            Expr::Between(Between { expr: of(expr), negated, low: of(low), high: of(high) })
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let list = list.into_iter().map(|e| as_type(e, &ty, schema)).collect();
+            Expr::InList(InList { expr: of(expr), list, negated })
+        }
+        other => other,
+    })
+}
+
+/// What `expr` compares with each other.
+fn operands(expr: &Expr) -> Option<Vec<&Expr>> {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    match expr {
+        Expr::BinaryExpr(e)
+            if matches!(e.op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) =>
+        {
+            Some(vec![&e.left, &e.right])
+        }
+        Expr::Between(e) => Some(vec![&e.expr, &e.low, &e.high]),
+        Expr::InList(e) => Some(std::iter::once(&*e.expr).chain(&e.list).collect()),
+        _ => None,
+    }
+}
+
+/// The type to compare `operands` in; `None`: DataFusion's choice is right.
+fn common(operands: &[&Expr], schema: &DFSchema) -> Option<DataType> {
+    let types: Vec<DataType> = operands.iter().map(|e| e.get_type(schema)).collect::<Result<_, _>>().ok()?;
+    let any = |is: fn(&DataType) -> bool| types.iter().any(is);
+    let has_text = any(DataType::is_string);
+    if any(is_time) && types.iter().all(|ty| is_time(ty) || ty.is_string() || ty.is_null()) {
+        return common_time(operands, &types);
+    }
+    if !types.iter().all(|ty| ty.is_numeric() || ty.is_string() || ty.is_null()) {
+        return None;
+    }
+    let with_decimals = any(DataType::is_floating) && any(is_decimal);
+    let with_text = has_text && any(DataType::is_numeric) && !are_such_numbers(operands, &types);
+    (with_decimals || with_text).then_some(DataType::Float64)
+}
+
+fn is_time(ty: &DataType) -> bool {
+    *ty == DataType::Date32 || *ty == DATETIME
+}
+
+fn is_decimal(ty: &DataType) -> bool {
+    matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..))
+}
+
+/// DATEs among themselves stay so; with a DATETIME, or a text that has a time of day, all are DATETIMEs.
+fn common_time(operands: &[&Expr], types: &[DataType]) -> Option<DataType> {
+    let mut ty = if types.contains(&DATETIME) { DATETIME } else { DataType::Date32 };
+    for (operand, own) in operands.iter().zip(types).filter(|(_, ty)| ty.is_string()) {
+        match literal(operand) {
+            // An error names what is no time.
+            Some(text) => {
+                let micros = parse_datetime(text)?;
+                if micros.rem_euclid(86_400_000_000) != 0 {
+                    ty = DATETIME;
+                }
+            }
+            None if own.is_string() => ty = DATETIME,
+            None => {}
+        }
+    }
+    types.iter().any(|own| *own != ty && !own.is_null()).then_some(ty)
+}
+
+/// Whether each text is a literal, and of the kind of the numbers beside it: `'12'` beside INTs, `'1.5'` beside DECIMALs.
+fn are_such_numbers(operands: &[&Expr], types: &[DataType]) -> bool {
+    let fits = |text: &str| {
+        types.iter().filter(|ty| ty.is_numeric()).all(|ty| match ty {
+            DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+                let places = text.split_once('.').map_or(0, |(_, places)| places.len());
+                text.parse::<f64>().is_ok()
+                    && !text.contains(['e', 'E'])
+                    && places <= usize::from(scale.unsigned_abs())
+            }
+            ty if ty.is_floating() => text.parse::<f64>().is_ok(),
+            _ => text.parse::<i64>().is_ok(),
+        })
+    };
+    let is_literal_number = |ty: &DataType, e: &Expr| is_decimal(ty) && matches!(e, Expr::Literal(..));
+    // A literal has no more digits than it shows.
+    !operands.iter().zip(types).any(|(e, ty)| is_literal_number(ty, e))
+        && operands
+            .iter()
+            .zip(types)
+            .filter(|(_, ty)| ty.is_string())
+            .all(|(operand, _)| literal(operand).is_some_and(fits))
+}
+
+fn literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+fn as_type(operand: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
+    if let Some(text) = literal(&operand) {
+        let time = match ty {
+            DataType::Date32 => Some(ScalarValue::Date32(parse_date(text))),
+            ty if *ty == DATETIME => Some(ScalarValue::TimestampMicrosecond(parse_datetime(text), None)),
+            _ => None,
+        };
+        if let Some(time) = time {
+            return Expr::Literal(time, None);
+        }
+    }
+    match operand.get_type(schema) {
+        Ok(own) if own == *ty => operand,
+        _ => {
+            let field = Arc::new(Field::new("", ty.clone(), true));
+            let cast = Expr::Cast(Cast { expr: Box::new(operand), field });
+            crate::lenient::lenient(cast, schema).data
+        }
+    }
+}
