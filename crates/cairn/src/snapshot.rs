@@ -9,7 +9,7 @@ use cairn_env::Env;
 use cairn_objects::VolumeStore;
 use cairn_server::boot;
 use cairn_snapshot::restore::{self, RestorePlan, RestoreRequest};
-use cairn_snapshot::{Done, Source, Verdict, VerifyOptions, list, verify};
+use cairn_snapshot::{Done, SnapshotStatus, Source, Verdict, VerifyOptions, list, verify};
 use cairn_types::{Error, Result, value};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,11 +117,17 @@ fn advance(bar: &ProgressBar, done: Done) {
 async fn verify_all(place: &Place) -> Result<()> {
     let found = list(&place.store, &place.source).await?;
     let finished: Vec<_> = found.iter().filter(|info| info.marker().is_some()).collect();
-    if finished.is_empty() {
+    let (mut damaged, mut unreadable) = (Vec::new(), Vec::new());
+    for info in &found {
+        if let SnapshotStatus::Damaged(why) = &info.status {
+            println!("{}: DAMAGED, {why}", info.name);
+            damaged.push(info.name.clone());
+        }
+    }
+    if finished.is_empty() && damaged.is_empty() {
         return Err(Error::not_found(format!("there is no finished snapshot at {}", place.store.location())));
     }
     let resolver = place.resolver();
-    let (mut damaged, mut unreadable) = (Vec::new(), Vec::new());
     for info in finished {
         let bar = bar();
         let options = VerifyOptions { at_once: READS_AT_ONCE };

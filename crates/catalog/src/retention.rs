@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::command::Trim;
 use crate::database::Dropped;
-use crate::{Catalog, Outcome, Partition, Reply, Snapshot, Stamp, TxnState, Version};
+use crate::{Catalog, Database, Outcome, Partition, Reply, Snapshot, Stamp, Table, TxnState, Version};
 
 /// Why a version is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,7 +135,29 @@ impl Catalog {
         for id in &databases {
             self.databases.remove(id);
         }
-        (gone.len() + tables.len() + databases.len()) as u64
+        (gone.len() + tables.len() + databases.len()) as u64 + self.bar_recovery(&outlived)
+    }
+
+    /// What the recycle bin has no place for any more, and what only a snapshot keeps here, cannot be recovered: parts of it
+    /// are gone. How many things that was news for.
+    fn bar_recovery(&mut self, outlived: &dyn Fn(&Dropped) -> bool) -> u64 {
+        let barred = |dropped: Option<Dropped>| {
+            let dropped = dropped.filter(|d| !d.force && outlived(d))?;
+            Some(Dropped { force: true, ..dropped })
+        };
+        let database =
+            |d: &Arc<Database>| Some(Database { dropped: Some(barred(d.dropped)?), ..(**d).clone() });
+        let table = |t: &Arc<Table>| Some(Table { dropped: Some(barred(t.dropped)?), ..(**t).clone() });
+        let partition =
+            |p: &Arc<Partition>| Some(Partition { dropped: Some(barred(p.dropped)?), ..(**p).clone() });
+        let databases: Vec<_> = self.databases.values().filter_map(database).collect();
+        let tables: Vec<_> = self.tables.values().filter_map(table).collect();
+        let partitions: Vec<_> = self.partitions.values().filter_map(partition).collect();
+        let count = databases.len() + tables.len() + partitions.len();
+        databases.into_iter().for_each(|d| drop(self.databases.insert(d.id, Arc::new(d))));
+        tables.into_iter().for_each(|t| self.put_table(t));
+        partitions.into_iter().for_each(|p| self.put_partition(p));
+        count as u64
     }
 
     /// Whether a snapshot sees some version of a dropped partition.

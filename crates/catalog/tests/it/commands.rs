@@ -83,6 +83,26 @@ fn what_is_dropped_can_be_recovered_until_it_is_forgotten() {
     assert_eq!((c.catalog.tables().count(), c.catalog.partitions().count()), (0, 0));
 }
 
+/// What a snapshot keeps is not what was dropped: rows that came after it are gone.
+#[test]
+fn what_outlived_the_recycle_bin_is_not_recovered_from_a_snapshots_part_of_it() {
+    let (mut c, db, table, p) = Cluster1::with_table();
+    c.commit(db, p, "a").unwrap();
+    c.snapshot("s");
+    c.commit(db, p, "b").unwrap();
+    c.ok(Command::DropTable { db, name: "t".into(), force: false });
+    c.trim();
+    assert_eq!(c.held(), [("a".to_owned(), vec![Holder::Snapshot("s".into())])]);
+    assert!(c.refused(Command::RecoverTable { db, name: "t".into() }).contains("not in the recycle bin"));
+    c.ok(Command::DropDatabase { name: "d".into(), force: false });
+    c.trim();
+    assert!(c.catalog.table(table).is_some(), "the snapshot still sees it");
+    assert!(c.refused(Command::RecoverDatabase { name: "d".into() }).contains("d"));
+    c.drop_snapshot("s");
+    c.trim();
+    assert_eq!((c.held(), c.catalog.tables().count()), (vec![], 0));
+}
+
 #[test]
 fn a_snapshot_holds_what_it_sees_through_everything() {
     let (mut c, db, table, p) = Cluster1::with_table();

@@ -44,9 +44,15 @@ async fn tick(node: &Arc<Node>) -> Result<()> {
     };
     let volumes = |volume: &cairn_catalog::Volume| node.storage.volumes.open(volume);
     for action in janitor::plan(&catalog, &running, &snapshot_settings(&catalog), node.env.now_ms()) {
-        match action {
-            SnapshotAction::Begin(spec) => start(node, spec).await?,
-            other => janitor::execute(&node.env, node.meta.as_ref(), &volumes, &other).await?,
+        let done = match action {
+            SnapshotAction::Begin(spec) => start(node, spec).await,
+            other => janitor::execute(&node.env, node.meta.as_ref(), &volumes, &other).await,
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
+            // A volume that cannot be reached must not keep those in others from being made and removed.
+            Err(error) => tracing::warn!(%error, "snapshot work is put off"),
+            Ok(()) => {}
         }
     }
     Ok(())

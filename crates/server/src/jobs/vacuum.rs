@@ -36,6 +36,7 @@ pub(super) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
 }
 
 async fn round(node: &Arc<Node>, vacuum: &mut Vacuum) -> Result<VacuumReport> {
+    node.journal.health()?;
     let catalog = node.catalog();
     let seconds = |name: &str| settings::number(&catalog, name) * 1_000;
     let trims = TrimSettings {
@@ -59,6 +60,11 @@ struct Work<'a>(&'a Node);
 impl OpenWork for Work<'_> {
     fn open_writes(&self) -> BTreeSet<String> {
         self.0.storage.open_writes.list().into_iter().collect()
+    }
+
+    /// A journal that stopped may hold a commit that the catalog does not show: the next start decides what it reaches.
+    fn may_delete(&self) -> Result<()> {
+        self.0.journal.health()
     }
 
     fn held_catalogs(&self) -> Vec<Arc<Catalog>> {

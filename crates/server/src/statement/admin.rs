@@ -2,7 +2,7 @@
 
 use cairn_catalog::{Command, SnapshotKind, SnapshotPolicy, SnapshotSpec, SnapshotState};
 use cairn_sql::ast::{Admin, CreateSnapshot, DropSnapshot, Interval, VolumeName};
-use cairn_types::{Error, Literal, Privilege, Result, SqlType, VolumeId};
+use cairn_types::{Error, ErrorKind, Literal, Privilege, Result, SqlType, VolumeId};
 
 use crate::answer::Answer;
 use crate::jobs;
@@ -131,10 +131,29 @@ pub async fn drop_snapshot(session: &Session, statement: &DropSnapshot) -> Resul
     session.require_system(Privilege::Operate)?;
     let (name, if_exists) = (statement.name.clone(), statement.if_exists);
     let detail = format!("dropped by {}", session.user);
+    let is_known = session.catalog().snapshots().any(|s| s.name == name && !s.is_gone());
+    if !is_known && remove_unknown(session, &name).await? {
+        return Ok(Answer::done());
+    }
     session.node.propose(Command::DropSnapshot { name, if_exists, detail }).await?;
     session.node.env.failpoint("snapshot.drop.after_command")?;
     session.node.jobs.wake_snapshots();
     Ok(Answer::done())
+}
+
+/// Removes a snapshot of a history that a restore left behind, wherever it lies: whether there was one.
+async fn remove_unknown(session: &Session, name: &str) -> Result<bool> {
+    let (node, catalog) = (&session.node, session.catalog());
+    let mut removed = false;
+    for volume in catalog.volumes() {
+        let store = node.storage.volumes.open(volume)?;
+        match cairn_snapshot::clean::remove_unknown(&store, &catalog, name).await {
+            Ok(()) => removed = true,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
 }
 
 /// `7 DAY`, `12 HOURS`, `30m`, or seconds.

@@ -44,6 +44,12 @@ pub trait OpenWork: Send + Sync {
     /// written, and until its commit is in the catalog.
     fn open_writes(&self) -> BTreeSet<String>;
 
+    /// Whether the catalog shows all that was decided, as far as can be known.
+    ///
+    /// # Errors
+    /// `Unavailable`: what was written may be committed, and nothing may be deleted.
+    fn may_delete(&self) -> Result<()>;
+
     /// The catalogs that running queries read. A query takes the newest catalog and registers it in one step (under one lock),
     /// so that no catalog is replaced between the two.
     fn held_catalogs(&self) -> Vec<Arc<Catalog>>;
@@ -119,12 +125,16 @@ impl Vacuum {
         let mut report = VacuumReport { started_ms: run.now_ms, ..VacuumReport::default() };
         let mut seen = BTreeSet::new();
         let holds = run.holds();
-        let stores = open_all(&run, &holds.catalog, &mut report);
-        match unknown::find(&stores, &holds.catalog).await {
-            Ok(unknown) => {
-                self.look_and_delete(&run, &holds, &stores, &unknown, &mut report, &mut seen).await?
+        let stores = open_all(&run, &holds.catalog);
+        let found = match &stores {
+            Ok(stores) => unknown::find(stores, &holds.catalog).await.map(|unknown| (stores, unknown)),
+            Err(e) => Err(e.clone()),
+        };
+        match found {
+            Ok((stores, unknown)) => {
+                self.look_and_delete(&run, &holds, stores, &unknown, &mut report, &mut seen).await?
             }
-            // A snapshot that cannot be read may reach anything.
+            // A snapshot that cannot be read, or lies where nobody can look, may reach anything.
             Err(e) => report.problems.push(format!("nothing was deleted anywhere: {}", e.message())),
         }
         // Marks of what is gone, or is reached again, end; in a volume that could not be listed they begin anew.
@@ -223,6 +233,8 @@ impl Vacuum {
     ) -> Result<()> {
         for Due { store, group: Group { folder, files } } in due {
             let holds = run.holds();
+            // After the open writes were listed: a commit whose outcome is open is known by then.
+            run.work.may_delete()?;
             let cluster = holds.catalog.cluster();
             // A folder that cannot be understood any more stays as it is.
             let Ok(reachable) = self.manifests.reachable(run.volumes, &holds, pins, &folder).await else {
@@ -290,13 +302,14 @@ impl Vacuum {
 }
 
 /// Opens every volume, each place once.
-fn open_all(run: &Run<'_>, catalog: &Catalog, report: &mut VacuumReport) -> Vec<VolumeStore> {
+///
+/// # Errors
+/// What keeps one from being opened.
+fn open_all(run: &Run<'_>, catalog: &Catalog) -> Result<Vec<VolumeStore>> {
     let mut stores: BTreeMap<String, VolumeStore> = BTreeMap::new();
     for volume in catalog.volumes() {
-        match run.volumes.open(volume) {
-            Ok(store) => drop(stores.insert(store.location().to_owned(), store)),
-            Err(e) => report.problems.push(e.message().to_owned()),
-        }
+        let store = run.volumes.open(volume)?;
+        stores.insert(store.location().to_owned(), store);
     }
-    stores.into_values().collect()
+    Ok(stores.into_values().collect())
 }

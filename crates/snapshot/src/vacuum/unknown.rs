@@ -35,7 +35,10 @@ pub(super) async fn find(stores: &[VolumeStore], catalog: &Catalog) -> Result<Un
             // A known name is the janitor's; if another history's snapshot has it, it must be looked at all the same.
             let known = catalog.snapshots().filter(|s| s.name == name && !s.is_gone()).collect::<Vec<_>>();
             match status(store, cluster, &name).await? {
-                SnapshotStatus::Finished(marker) if !known.iter().any(|s| marker.belongs_to(catalog, s)) => {
+                // One that is being removed pins nothing, and can be restored until its marker is gone.
+                SnapshotStatus::Finished(marker)
+                    if !known.iter().any(|s| s.state.pins() && marker.belongs_to(catalog, s)) =>
+                {
                     unknown.finished.push((store.location().to_owned(), name.clone()));
                     pin(&mut unknown.pins, store, &marker).await?;
                 }

@@ -234,5 +234,11 @@ async fn exclusive_bytes_are_those_that_only_one_snapshot_reaches() {
     assert_eq!((usage["two"].files, usage["two"].exclusive_files), (2, 2));
 
     let report = world.vacuum(&mut Vacuum::default(), 1).await;
+    assert_eq!(
+        report.snapshots["two"].exclusive_files, 2,
+        "as long as its marker stands, the other can be restored"
+    );
+    world.store.delete(&layout::snapshot_marker(&world.catalog().cluster().id, "one")).await.unwrap();
+    let report = world.vacuum(&mut Vacuum::default(), 1).await;
     assert_eq!(report.snapshots["two"].exclusive_files, 2 + 1, "the vacuum counts the manifest too");
 }

@@ -93,6 +93,10 @@ pub struct Work {
 }
 
 impl OpenWork for Work {
+    fn may_delete(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn open_writes(&self) -> BTreeSet<String> {
         self.writes.lock().clone()
     }
