@@ -15,7 +15,8 @@ use sqlparser::ast::BinaryOperator;
 use crate::functions::{INTERVAL_OF, large_int};
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
-/// are DOUBLE; integers are computed as BIGINT; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT cannot hold wraps, as BIGINT does.
+/// are DOUBLE; integers are computed as BIGINT; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT
+/// cannot hold wraps, as BIGINT does.
 #[derive(Debug)]
 pub(crate) struct Arithmetic;
 

@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use cairn_ingest::arrow_type;
 use cairn_types::{Column, Schema};
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::logical_plan::SubqueryAlias;
-use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, Projection};
+use datafusion::logical_expr::{
+    Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, cast, lit,
+};
+use datafusion::scalar::ScalarValue;
 
 use super::rewrite::block::{Block, Grouping, aggregates_of};
 use super::shape;
@@ -34,17 +39,32 @@ pub(super) fn columns(extended: &LogicalPlan, visible: usize) -> Option<Vec<Colu
     let hidden = extended.schema().fields().iter().skip(visible).enumerate();
     let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
         let ty = stored_type(field.data_type()).ok()?;
-        Some(Column { hidden: true, ..Column::new(name(at), ty, field.is_nullable()) })
+        // NULL where the query comes to need others.
+        Some(Column { hidden: true, ..Column::new(name(at), ty, true) })
     };
     hidden.map(column).collect()
 }
 
-/// The prepared query of an MV whose columns are `schema`: `plan`, or what keeps the hidden columns too.
-pub(crate) fn stored(plan: LogicalPlan, schema: &Schema, state: &SessionState) -> LogicalPlan {
-    match schema.hidden() {
-        [] => plan,
-        _ => extended(&plan, state).unwrap_or(plan),
+/// The prepared query of an MV whose columns are `schema`: `plan`, with the hidden columns too. Where the query needs others
+/// than when the MV was made, they are NULL, and nothing is merged by them.
+///
+/// # Errors
+/// None of its own.
+pub(crate) fn stored(plan: LogicalPlan, schema: &Schema, state: &SessionState) -> Result<LogicalPlan> {
+    if schema.hidden().is_empty() {
+        return Ok(plan);
     }
+    let types = |columns: &[Column]| columns.iter().map(|c| c.ty).collect::<Vec<_>>();
+    if let Some(extended) = extended(&plan, state)
+        && let Some(columns) = columns(&extended, plan.schema().fields().len())
+        && types(&columns) == types(schema.hidden())
+    {
+        return Ok(extended);
+    }
+    let own = plan.schema().columns().into_iter().map(Expr::Column);
+    let none = |column: &Column| cast(lit(ScalarValue::Null), arrow_type(column.ty)).alias(&column.name);
+    let exprs: Vec<Expr> = own.chain(schema.hidden().iter().map(none)).collect();
+    LogicalPlanBuilder::from(plan).project(exprs)?.build()
 }
 
 fn name(at: usize) -> String {
@@ -86,12 +106,16 @@ impl Missing {
             }
             let written = written.clone().unalias_nested().data;
             match shape::plain(call)? {
+                ("sum", _) if !fits_column(call, &schema) => return None,
                 ("sum" | "count" | "min" | "max", _) => this.add(block, call.clone(), written),
                 ("avg", _) => {
                     for name in shape::missing_for_average(call, block, &schema) {
                         let function = state.aggregate_functions().get(name)?;
-                        let written = over(function, &written, aggregate.input.schema())?;
-                        this.add(block, over(function, call, &schema)?, written);
+                        let partial = over(function, call, &schema)?;
+                        if !fits_column(&partial, &schema) {
+                            return None;
+                        }
+                        this.add(block, partial, over(function, &written, aggregate.input.schema())?);
                     }
                 }
                 _ => return None,
@@ -106,6 +130,15 @@ impl Missing {
             self.written.push(written);
         }
     }
+}
+
+/// Whether each value of `partial` fits a column: what the query computes with may be larger than what it shows.
+fn fits_column(partial: &Expr, schema: &DFSchema) -> bool {
+    let is_full = |ty: DataType| match ty {
+        DataType::Decimal128(precision, _) => precision >= DECIMAL128_MAX_PRECISION,
+        ty => matches!(ty, DataType::Decimal256(..)),
+    };
+    partial.get_type(schema).is_ok_and(|ty| !is_full(ty))
 }
 
 /// `function` of what `call` averages. Values are counted as they are, and so the count is good for others, too.

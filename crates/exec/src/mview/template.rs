@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use cairn_catalog::{Mview, Table};
+use cairn_ingest::arrow_schema;
 use cairn_types::{Error, Result, TableId};
 use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::provider_as_source;
@@ -12,6 +13,7 @@ use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 
 use super::partials;
 use super::prepare::prepare;
+use super::rewrite::definition::is_lossless;
 use super::scan::table_of;
 use super::shape::{self, IncrementalShape};
 use crate::engine::{Engine, QueryContext};
@@ -60,9 +62,14 @@ impl Engine {
             let (plan, state) =
                 self.plan_definition(context, &definition.query, &definition.default_db).await?;
             let plan = prepare(&state, plan).map_err(from_datafusion)?;
-            let plan = partials::stored(plan, table.schema(), &state);
+            let plan = partials::stored(plan, table.schema(), &state).map_err(from_datafusion)?;
             check_bases(&plan, mview)?;
-            let shape = shape::of(&plan);
+            // Groups that the columns do not tell apart cannot be merged by them.
+            let keeps =
+                |(given, kept): (&FieldRef, &FieldRef)| is_lossless(given.data_type(), kept.data_type());
+            let columns = arrow_schema(table.schema());
+            let is_kept = plan.schema().fields().iter().zip(columns.fields()).all(keeps);
+            let shape = shape::of(&plan).filter(|_| is_kept);
             Ok(Arc::new(Template { query: Unbound::of(plan)?, shape, delta: OnceLock::new() }))
         };
         self.templates.get(&context.catalog, table, mview, gone, find).await

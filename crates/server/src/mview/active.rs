@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, Definition, InactiveCause, MviewState, Table};
 use cairn_mview::schedule::backoff;
-use cairn_types::{Error, Result, Schema, SqlType, TableId};
+use cairn_types::{Error, Result, SqlType, TableId};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
@@ -55,10 +55,6 @@ async fn bind(node: &Arc<Node>, catalog: &Arc<Catalog>, table: &Table) -> Result
                 old.name, old.ty, new.name, new.ty
             )));
         }
-    }
-    let kept = |schema: &Schema| schema.hidden().iter().map(|c| c.ty).collect::<Vec<_>>();
-    if !table.schema().hidden().is_empty() && kept(table.schema()) != kept(&found.schema) {
-        return Err(Error::analysis("the sums and counts behind its averages are others now: make it anew"));
     }
     if found.partitioning != mview.table.partitioning {
         return Err(Error::analysis("its bases are partitioned in another way than when it was made"));

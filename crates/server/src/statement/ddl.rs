@@ -267,6 +267,12 @@ fn add_partitions(
 ) -> Result<Command> {
     let olap =
         table.olap().ok_or_else(|| Error::analysis(format!("'{}' is a view, not a table", table.name)))?;
+    if table.mview().is_some() {
+        return Err(Error::analysis(format!(
+            "'{}' is a materialized view: its partitions come from its base tables",
+            table.name
+        )));
+    }
     if olap.partitioning == Partitioning::None {
         return Err(Error::analysis(format!("table {} is not partitioned", table.name)));
     }

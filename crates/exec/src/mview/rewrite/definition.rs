@@ -79,7 +79,7 @@ fn without_plans(mut block: Block) -> Block {
 }
 
 /// Whether a value of the type `given` comes back from a column of the type `kept`.
-fn is_lossless(given: &DataType, kept: &DataType) -> bool {
+pub(crate) fn is_lossless(given: &DataType, kept: &DataType) -> bool {
     let is_text = |ty: &DataType| matches!(ty, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (given, kept) {
         (a, b) if a == b => true,
@@ -90,8 +90,10 @@ fn is_lossless(given: &DataType, kept: &DataType) -> bool {
         | (DataType::UInt64, DataType::Decimal256(39, 0)) => true,
         // A DATE comes back from a DATETIME: functions gave DATETIMEs when some views were made.
         (DataType::Date32, DataType::Timestamp(TimeUnit::Microsecond, None)) => true,
-        // What functions of times make of microseconds has no smaller parts.
-        (DataType::Timestamp(_, None), DataType::Timestamp(TimeUnit::Microsecond, None)) => true,
+        (
+            DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, None),
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        ) => true,
         (DataType::Decimal32(p, s) | DataType::Decimal64(p, s), DataType::Decimal128(kp, ks)) => {
             p == kp && s == ks
         }

@@ -75,7 +75,7 @@ async fn plan(engine: &Engine, context: &Arc<QueryContext>, mview: &Mview) -> Re
     let planned = engine.plan_definition(context, &definition.query, &definition.default_db).await;
     let (plan, state) = planned.map_err(|e| e.to_string())?;
     let plan = prepare(&state, plan).map_err(|e| e.strip_backtrace())?;
-    let plan = partials::stored(plan, &mview.table.schema, &state);
+    let plan = partials::stored(plan, &mview.table.schema, &state).map_err(|e| e.strip_backtrace())?;
     check_plan(&plan).map_err(|e| e.to_string())?;
     let mut is_bound = true;
     each_table(&plan, &mut |table| is_bound &= definition.bases.iter().any(|b| b.id == table.id));

@@ -12,7 +12,7 @@ pub(crate) mod block;
 mod candidate;
 mod catalog_rows;
 pub(crate) mod cover;
-mod definition;
+pub(crate) mod definition;
 mod definitions;
 mod driver;
 mod facts;

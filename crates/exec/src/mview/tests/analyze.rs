@@ -319,5 +319,7 @@ fn hidden_columns_keep_what_is_merged() {
     check("SELECT sum(v) s FROM t GROUP BY k", "sum | key");
     check("SELECT k + 1 x, max(v) - min(v) spread FROM t GROUP BY k", "computed computed | key max min");
     check("SELECT avg(v) a FROM t", "computed | sum count");
+    check("SELECT k AS g, avg(v) a, count(*) c FROM t GROUP BY g, k, k", "key computed count | sum count");
+    check("SELECT k, v, k AS again FROM t GROUP BY k, k, v", "key key key");
     check("SELECT k, avg(v) a, count(DISTINCT v) c FROM t GROUP BY k", "none");
 }

@@ -197,7 +197,8 @@ async fn merged_groups_are_those_of_all_rows() {
             let query = cairn_sql::parse_query(&sql(filter, keys)).unwrap();
             let planned = store.engine.plan(Arc::new(store.context()), &query).await.unwrap();
             let plan = prepare(&planned.state, planned.plan.clone()).unwrap();
-            let batches = collect(&planned, partials::stored(plan, table.schema(), &planned.state)).await;
+            let batches =
+                collect(&planned, partials::stored(plan, table.schema(), &planned.state).unwrap()).await;
             let batches: Vec<RecordBatch> = batches.iter().map(|b| cast_to(b, &arrow)).collect();
             (planned, MemTable::try_new(Arc::clone(&arrow), vec![batches]).unwrap())
         };
