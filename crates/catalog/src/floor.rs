@@ -1,13 +1,12 @@
 //! Partition columns that are cut into slices of time.
 
+use cairn_types::value::MICROS_PER_DAY;
 use cairn_types::{Column, Error, Literal, Result, SqlType};
 use chrono::{Datelike, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
 use crate::TimeUnit;
 use crate::partitioning::{micros, time_of};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 

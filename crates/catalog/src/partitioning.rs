@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use cairn_types::{Error, Literal, Result, value};
+use cairn_types::value::{self, MICROS_PER_DAY};
+use cairn_types::{Error, Literal, Result};
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bounds, Floor, PartitionSpec};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// The `PARTITION BY` clause.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
-use cairn_types::value::{parse_date, parse_datetime};
+use arrow::datatypes::{DataType, Field};
+use cairn_types::value::{MICROS_PER_DAY, parse_date, parse_datetime};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Operator};
 use datafusion::scalar::ScalarValue;
 
-const DATETIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+use crate::lenient::lenient;
+use crate::sql_types::DATETIME;
 
 /// `expr`, when it compares values of different types, with casts to the one in which they are compared.
 pub(crate) fn comparable(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
@@ -76,17 +77,14 @@ fn is_decimal(ty: &DataType) -> bool {
 /// DATEs among themselves stay so; with a DATETIME, or a text that has a time of day, all are DATETIMEs.
 fn common_time(operands: &[&Expr], types: &[DataType]) -> Option<DataType> {
     let mut ty = if types.contains(&DATETIME) { DATETIME } else { DataType::Date32 };
-    for (operand, own) in operands.iter().zip(types).filter(|(_, ty)| ty.is_string()) {
-        match literal(operand) {
-            // An error names what is no time.
-            Some(text) => {
-                let micros = parse_datetime(text)?;
-                if micros.rem_euclid(86_400_000_000) != 0 {
-                    ty = DATETIME;
-                }
-            }
-            None if own.is_string() => ty = DATETIME,
-            None => {}
+    for (operand, _) in operands.iter().zip(types).filter(|(_, ty)| ty.is_string()) {
+        // An error names what is no time.
+        let is_date = match literal(operand) {
+            Some(text) => parse_datetime(text)?.rem_euclid(MICROS_PER_DAY) == 0,
+            None => false,
+        };
+        if !is_date {
+            ty = DATETIME;
         }
     }
     types.iter().any(|own| *own != ty && !own.is_null()).then_some(ty)
@@ -139,7 +137,7 @@ fn as_type(operand: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
         _ => {
             let field = Arc::new(Field::new("", ty.clone(), true));
             let cast = Expr::Cast(Cast { expr: Box::new(operand), field });
-            crate::lenient::lenient(cast, schema).data
+            lenient(cast, schema).data
         }
     }
 }

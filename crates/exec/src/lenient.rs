@@ -22,28 +22,30 @@ use crate::functions::converted;
 /// Only when the plan was not valid.
 pub(crate) fn lenient_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
     let changed = each_expr(plan, &|expr, schema| {
-        let compared = comparable(expr, schema);
-        let cast = lenient(compared.data, schema);
-        Transformed::new(cast.data, cast.transformed || compared.transformed, cast.tnr)
+        comparable(expr, schema).transform_data(|expr| Ok(lenient(expr, schema)))
     })?;
     if !changed.transformed {
         return Ok(changed.data);
     }
     // What a subquery knows of columns outside of it was noted before they could be NULL.
-    Ok(each_expr(changed.data, &|expr, _| nullable_outside(expr))?.data)
+    Ok(each_expr(changed.data, &|expr, _| Ok(nullable_outside(expr)))?.data)
 }
 
 fn each_expr(
     plan: LogicalPlan,
-    change: &impl Fn(Expr, &DFSchema) -> Transformed<Expr>,
+    change: &impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         // What is above calls columns by the names of their expressions.
         let names = NamePreserver::new(&node);
         let node = node.map_expressions(|e| {
+            // Most are plain columns, whose names need not be made.
+            if matches!(e, Expr::Column(_)) {
+                return Ok(Transformed::no(e));
+            }
             let name = names.save(&e);
-            Ok(e.transform_up(|e| Ok(change(e, &schema)))?.update_data(|e| name.restore(e)))
+            Ok(e.transform_up(|e| change(e, &schema))?.update_data(|e| name.restore(e)))
         })?;
         // A cast to NULL makes what is above nullable, too.
         if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }

@@ -288,11 +288,9 @@ fn lower_select(select: &mut Select) {
                 // A wildcard has the column, too.
                 let is_new = seen.insert(text.clone()) && !(has_wildcard && is_column(expr));
                 // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name, and so
-                // would `now()` and `current_date()`.
+                // would `now()` and `current_date()`, `std(a)` and `stddev(a)`.
                 let is_computed = match expr {
-                    Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) => true,
-                    // Several names stand for one function, as `std` and `stddev` do.
-                    Expr::Function(_) => true,
+                    Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) | Expr::Function(_) => true,
                     // Two variables may have one value.
                     Expr::Identifier(first) => is_variable(first),
                     Expr::CompoundIdentifier(parts) => parts.first().is_some_and(is_variable),

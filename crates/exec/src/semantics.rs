@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use cairn_ingest::arrow_type;
 use cairn_types::SqlType;
 use datafusion::common::{DFSchema, Result};
@@ -13,6 +13,7 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast::BinaryOperator;
 
 use crate::functions::{INTERVAL_OF, large_int};
+use crate::sql_types::{DATETIME, typed};
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
 /// are DOUBLE; integers are computed as BIGINT; a BOOLEAN beside a number is 0 or 1, as in `1 < a < 3`; what LARGEINT
@@ -70,14 +71,10 @@ impl ExprPlanner for Arithmetic {
 /// Integers that are not divided are computed as BIGINT: the product of two INTs seldom is an INT.
 fn widened(mut expr: RawBinaryExpr, (left, right): &(DataType, DataType)) -> RawBinaryExpr {
     if left.is_signed_integer() && right.is_signed_integer() {
-        expr.left = cast_unless(expr.left, left, DataType::Int64);
-        expr.right = cast_unless(expr.right, right, DataType::Int64);
+        expr.left = typed(expr.left, left, &DataType::Int64);
+        expr.right = typed(expr.right, right, &DataType::Int64);
     }
     expr
-}
-
-fn cast_unless(side: Expr, from: &DataType, to: DataType) -> Expr {
-    if *from == to { side } else { cast(side, to) }
 }
 
 fn as_large(side: Expr, ty: &DataType) -> Expr {
@@ -123,16 +120,15 @@ fn with_times(mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExp
     if !matches!(expr.op, BinaryOperator::Plus | BinaryOperator::Minus) {
         return Ok(expr);
     }
-    let datetime = || DataType::Timestamp(TimeUnit::Microsecond, None);
     let types = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
     let is_time = |ty: &DataType, interval: &Expr| match ty {
         DataType::Date32 => is_part_of_day(interval),
         ty => ty.is_string(),
     };
     if matches!(types.1, DataType::Interval(_)) && is_time(&types.0, &expr.right) {
-        expr.left = cast(expr.left, datetime());
+        expr.left = cast(expr.left, DATETIME);
     } else if matches!(types.0, DataType::Interval(_)) && is_time(&types.1, &expr.left) {
-        expr.right = cast(expr.right, datetime());
+        expr.right = cast(expr.right, DATETIME);
     }
     Ok(expr)
 }

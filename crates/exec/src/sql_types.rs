@@ -1,7 +1,16 @@
 //! From Arrow types of query results to column types.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use cairn_types::{Error, Result, SqlType, limits};
+use datafusion::logical_expr::{Expr, cast};
+
+/// What a DATETIME is in Arrow.
+pub(crate) const DATETIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// `expr`, which is of the type `from`, as `to`.
+pub(crate) fn typed(expr: Expr, from: &DataType, to: &DataType) -> Expr {
+    if from == to { expr } else { cast(expr, to.clone()) }
+}
 
 /// The column type that holds values of an Arrow type.
 ///

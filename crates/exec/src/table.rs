@@ -289,14 +289,13 @@ impl TableProvider for TabletTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let all = (0..self.shown.fields().len()).collect();
-        let projection = projection.unwrap_or(&all);
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.shown.fields().len()).collect());
         let filter = self.filter(state, filters)?;
         let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;
         let info = Arc::new(info);
         self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&info));
         if segments.is_empty() {
-            let schema = datafusion::common::project_schema(&self.schema, Some(projection))?;
+            let schema = datafusion::common::project_schema(&self.schema, Some(&projection))?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
@@ -314,7 +313,7 @@ impl TableProvider for TabletTable {
         let config = FileScanConfigBuilder::new(object_store_url()?, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(Some(projection.clone()))?
+            .with_projection_indices(Some(projection))?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))

@@ -218,7 +218,8 @@ fn parse_plain_date(text: &str) -> Option<i32> {
     i32::try_from(date.signed_duration_since(epoch_date()).num_days()).ok()
 }
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Microseconds since 1970-01-01 of `2024-01-31 12:34:56[.ffffff]`, with `T` or a space, or of a plain date.
 #[must_use]

@@ -3,20 +3,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewBuilder, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
-use cairn_ingest::text::ColumnText;
-use cairn_types::value::parse_datetime;
-use chrono::{DateTime, Datelike, Timelike};
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use cairn_ingest::text::texts;
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::error::to_datafusion;
-
-const DATETIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+use crate::sql_types::DATETIME;
 
 /// `expr`, a value of the type `from`, as `to`; `None` where Arrow's cast does the same.
 pub(crate) fn converted(expr: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
@@ -63,7 +61,7 @@ impl ScalarUDFImpl for Converted {
         let [value] = args.args.as_slice() else { return internal_err!("converted takes one value") };
         let values = value.to_array(args.number_rows)?;
         let converted = if self.to.is_string() {
-            text(&values)?
+            Arc::new(texts(&values).map_err(to_datafusion)?)
         } else if self.to.is_integer() {
             numbers(&values)?
         } else {
@@ -71,20 +69,6 @@ impl ScalarUDFImpl for Converted {
         };
         Ok(ColumnarValue::Array(cast(&converted, &self.to)?))
     }
-}
-
-fn text(values: &ArrayRef) -> Result<ArrayRef> {
-    let column = ColumnText::new(values).map_err(to_datafusion)?;
-    let mut out = StringViewBuilder::with_capacity(values.len());
-    let mut buffer = Vec::new();
-    for row in 0..values.len() {
-        buffer.clear();
-        match column.append(row, &mut buffer) {
-            true => out.append_value(String::from_utf8_lossy(&buffer)),
-            false => out.append_null(),
-        }
-    }
-    Ok(Arc::new(out.finish()))
 }
 
 /// Of a date 20240131, of a time 20240131235959.
@@ -105,29 +89,16 @@ fn numbers(values: &ArrayRef) -> Result<ArrayRef> {
 fn times(values: &ArrayRef) -> Result<ArrayRef> {
     let numbers = cast(values, &DataType::Int64)?;
     let time = |number: Option<i64>| {
-        let number = number?;
-        match number {
-            0..=99_999_999 => parse_datetime(&format!("{number:08}")),
-            _ => parse_datetime(&with_separators(number)?),
-        }
+        let (date, clock) = match number? {
+            date @ ..=99_999_999 => (date, 0),
+            time => (time / 1_000_000, time % 1_000_000),
+        };
+        let digits = |number: i64, behind: i64| u32::try_from(number / behind % 100).ok();
+        let year = i32::try_from(date / 10_000).ok().filter(|year| (0..=9_999).contains(year))?;
+        let day = NaiveDate::from_ymd_opt(year, digits(date, 100)?, digits(date, 1)?)?;
+        let time = day.and_hms_opt(digits(clock, 10_000)?, digits(clock, 100)?, digits(clock, 1)?)?;
+        Some(time.and_utc().timestamp_micros())
     };
     let times: TimestampMicrosecondArray = numbers.as_primitive::<Int64Type>().iter().map(time).collect();
     Ok(Arc::new(times))
-}
-
-/// `2024-01-31 23:59:59` of 20240131235959.
-fn with_separators(number: i64) -> Option<String> {
-    let (date, clock) = (number / 1_000_000, number % 1_000_000);
-    let is_time = (0..=99_999_999).contains(&date) && number >= 0;
-    let (year, day) = (date / 10_000, date % 10_000);
-    let (hour, second) = (clock / 10_000, clock % 10_000);
-    is_time.then(|| {
-        format!(
-            "{year:04}-{:02}-{:02} {hour:02}:{:02}:{:02}",
-            day / 100,
-            day % 100,
-            second / 100,
-            second % 100
-        )
-    })
 }

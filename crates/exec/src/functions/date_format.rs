@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, StringViewArray};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono::{Datelike, NaiveDateTime, Timelike};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+
+use crate::sql_types::DATETIME;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct DateFormat {
@@ -16,8 +18,7 @@ pub(super) struct DateFormat {
 
 impl DateFormat {
     pub(super) fn new() -> Self {
-        let time = DataType::Timestamp(TimeUnit::Microsecond, None);
-        Self { signature: Signature::exact(vec![time, DataType::Utf8View], Volatility::Immutable) }
+        Self { signature: Signature::exact(vec![DATETIME, DataType::Utf8View], Volatility::Immutable) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, plan_err};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-const DATETIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+use crate::sql_types::DATETIME;
 
 /// DataFusion's function with StarRocks' types: there, all times are timestamps.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, TimestampMicrosecondArray};
-use arrow::datatypes::{
-    DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit as ArrowUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimestampMicrosecondType};
 use cairn_catalog::{Floor, TimeUnit};
+use cairn_types::value::MICROS_PER_DAY;
 use chrono::{DateTime, Datelike};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
@@ -16,9 +15,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-const DATETIME: DataType = DataType::Timestamp(ArrowUnit::Microsecond, None);
+use crate::sql_types::DATETIME;
+
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// 0001-01-01 00:00:00 as microseconds since 1970.
 const ORIGIN: i64 = -719_162 * MICROS_PER_DAY;

@@ -81,11 +81,12 @@ impl Engine {
         };
         let texts: Vec<String> = partition_by.iter().map(ToString::to_string).collect();
         let mut shape = shape::of(&plan);
-        if let Some(extended) = partials::extended(&plan, &planned.state)
+        if shape.is_none()
+            && let Some((extended, merged)) = partials::extended(&plan, &planned.state)
             && let Some(hidden) = partials::columns(&extended, schema.columns.len())
         {
             schema.columns.extend(hidden);
-            shape = shape::of(&extended);
+            shape = Some(merged);
         }
         Ok(Analysis {
             schema,

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use arrow::datatypes::{DataType, TimeUnit as ArrowUnit};
 use cairn_catalog::{Bounds, Floor, TimeUnit, Transform};
+use cairn_types::value::MICROS_PER_DAY;
 use cairn_types::{Error, Literal, Result};
 use chrono::NaiveDateTime;
 use datafusion::common::DFSchema;
@@ -13,8 +14,6 @@ use datafusion::scalar::ScalarValue;
 use super::domain::Domain;
 use super::links::{Step, compose, step};
 use crate::literal::scalar;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// One partition column of an MV as a function of an expression over bases: `floor(expr)`, or `expr` itself.
 #[derive(Clone, Debug)]

@@ -15,23 +15,20 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::rewrite::block::{Block, Grouping, aggregates_of};
-use super::shape;
+use super::shape::{self, IncrementalShape};
 use crate::sql_types::stored_type;
 
 /// The names of hidden columns begin with this: no user's column may.
 pub const HIDDEN_PREFIX: &str = "__partial";
 
-/// `plan`, the prepared query of an MV, with hidden columns behind its own; `None` when it needs none to be merged, or
-/// could not be merged with any.
-pub(super) fn extended(plan: &LogicalPlan, state: &SessionState) -> Option<LogicalPlan> {
-    if shape::of(plan).is_some() {
-        return None;
-    }
+/// `plan`, the prepared query of an MV whose own columns cannot be merged, with hidden ones behind them, and how it is merged
+/// then; `None` when it cannot be with any.
+pub(super) fn extended(plan: &LogicalPlan, state: &SessionState) -> Option<(LogicalPlan, IncrementalShape)> {
     let block = Block::grouped(plan).ok()?;
-    let aggregate = aggregate_of(plan)?;
-    let missing = Missing::of(&block, aggregate, state)?;
+    let missing = Missing::of(&block, aggregate_of(plan)?, state)?;
     let extended = with_columns(plan, &missing.written).ok()?;
-    shape::of(&extended).is_some().then_some(extended)
+    let shape = shape::of(&extended)?;
+    Some((extended, shape))
 }
 
 /// The hidden columns of `extended`, which has `visible` columns besides; `None` when one cannot be stored.
@@ -55,7 +52,7 @@ pub(crate) fn stored(plan: LogicalPlan, schema: &Schema, state: &SessionState) -
         return Ok(plan);
     }
     let types = |columns: &[Column]| columns.iter().map(|c| c.ty).collect::<Vec<_>>();
-    if let Some(extended) = extended(&plan, state)
+    if let Some((extended, _)) = extended(&plan, state)
         && let Some(columns) = columns(&extended, plan.schema().fields().len())
         && types(&columns) == types(schema.hidden())
     {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use cairn_catalog::{Bounds, Catalog, Mview, PartitionLink, Table};
 use cairn_ingest::{arrow_schema, arrow_type};
 use cairn_types::{Error, PartitionId, Result, TableId};
@@ -23,6 +22,7 @@ use super::template::{Template, Unbound};
 use crate::engine::{Engine, Planned, QueryContext};
 use crate::error::from_datafusion;
 use crate::resolve::Names;
+use crate::sql_types::typed;
 use crate::table::TabletTable;
 
 /// One partition of an MV, as it is to be made.
@@ -244,10 +244,6 @@ fn as_columns(plan: LogicalPlan, mview: &Table) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(exprs).and_then(|b| b.build()).map_err(from_datafusion)
 }
 
-fn typed(expr: Expr, from: &DataType, to: &DataType) -> Expr {
-    if from == to { expr } else { cast(expr, to.clone()) }
-}
-
 /// The MV's partition that is the cell.
 fn old_partition(catalog: &Catalog, mview: &Table, cell: &RefreshCell) -> Option<PartitionId> {
     catalog.partitions_of(mview.olap()?).find(|p| p.bounds == cell.bounds).map(|p| p.id)
@@ -304,7 +300,7 @@ pub(super) fn merge(
         let own = Expr::Column(view_column(at));
         let value = match column {
             MergeColumn::Computed(value) => rewrite(value, &values),
-            _ => rewrite(&own, &values),
+            _ => values.get(&own).cloned(),
         };
         let value = value.ok_or_else(|| Error::internal("a merged column is missing"))?;
         outputs.push(cast(value, field.data_type().clone()).alias(field.name()));

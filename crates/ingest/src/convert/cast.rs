@@ -13,12 +13,13 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, TimeUnit,
     TimestampMicrosecondType, i256,
 };
+use cairn_types::value::MICROS_PER_DAY;
 use cairn_types::{Error, Result, SqlType};
 
 use crate::arrow_types::{LARGEINT_DIGITS, arrow_type};
 use crate::column::ColumnBuilder;
 use crate::tally::Why;
-use crate::text::ColumnText;
+use crate::text::texts;
 
 /// A column that was cast. Refused values are NULL in it.
 pub(crate) struct Cast {
@@ -26,7 +27,6 @@ pub(crate) struct Cast {
     pub bad: Vec<(usize, Why)>,
 }
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// 0000-01-01 and 9999-12-31 as days since 1970-01-01: the dates that SQL has.
 const DAYS: std::ops::RangeInclusive<i32> = -719_528..=2_932_896;
 
@@ -59,7 +59,7 @@ pub(crate) fn cast_column(array: &ArrayRef, ty: SqlType, utc_offset_seconds: i32
         }
         _ if ty.is_string() => {
             let array = local_times(array, utc_offset_seconds)?;
-            Ok(checked_strings(as_texts(&array)?, ty))
+            Ok(checked_strings(texts(&array)?, ty))
         }
         Date32 | Date64 | Timestamp(..) => temporal(array, ty, utc_offset_seconds),
         Boolean => match ty {
@@ -70,7 +70,7 @@ pub(crate) fn cast_column(array: &ArrayRef, ty: SqlType, utc_offset_seconds: i32
         source if source.is_numeric() => match ty {
             // 20240131 is a date; 45,000.5 is none.
             SqlType::Date | SqlType::DateTime if source.is_integer() => {
-                let texts = as_texts(array)?;
+                let texts = texts(array)?;
                 Ok(parsed(texts.iter(), texts.len(), ty))
             }
             SqlType::Date | SqlType::DateTime => Err(impossible(array, ty)),
@@ -257,21 +257,6 @@ fn micros(array: &ArrayRef, utc_offset_seconds: i32) -> Result<Cast> {
 
 fn day_range(micros: i64) -> bool {
     i32::try_from(micros.div_euclid(MICROS_PER_DAY)).is_ok_and(|day| DAYS.contains(&day))
-}
-
-/// Every value as the text that clients see.
-fn as_texts(array: &ArrayRef) -> Result<StringViewArray> {
-    let texts = ColumnText::new(array)?;
-    let mut out = StringViewBuilder::with_capacity(array.len());
-    let mut text = Vec::new();
-    for row in 0..array.len() {
-        text.clear();
-        match texts.append(row, &mut text) {
-            true => out.append_value(String::from_utf8_lossy(&text)),
-            false => out.append_null(),
-        }
-    }
-    Ok(out.finish())
 }
 
 /// Bytes that are no UTF-8 are refused.

@@ -14,7 +14,7 @@ mod format;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, BooleanArray, GenericBinaryArray,
-    PrimitiveArray, StringArray, StringViewArray,
+    PrimitiveArray, StringArray, StringViewArray, StringViewBuilder,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
@@ -65,6 +65,24 @@ enum Values {
 
 /// Columns nested deeper than this are refused.
 const NESTING_MAX: usize = 32;
+
+/// Every value of `array` as text.
+///
+/// # Errors
+/// As [`ColumnText::new`].
+pub fn texts(array: &ArrayRef) -> Result<StringViewArray> {
+    let column = ColumnText::new(array)?;
+    let mut out = StringViewBuilder::with_capacity(array.len());
+    let mut text = Vec::new();
+    for row in 0..array.len() {
+        text.clear();
+        match column.append(row, &mut text) {
+            true => out.append_value(String::from_utf8_lossy(&text)),
+            false => out.append_null(),
+        }
+    }
+    Ok(out.finish())
+}
 
 impl ColumnText {
     /// Resolves the type of a column.

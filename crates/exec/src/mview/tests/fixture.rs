@@ -7,9 +7,9 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 
 use super::*;
-use crate::mview::partials;
 use crate::mview::prepare::prepare;
 use crate::mview::rewrite::{Candidate, Definition, ViewRows, rewrite};
+use crate::mview::{partials, shape};
 use crate::{MviewOptions, Planned, stored_type};
 
 /// Tables in memory, and an engine.
@@ -86,7 +86,10 @@ impl Fixture {
     pub(crate) async fn view(&mut self, name: &str, sql: &str, cells: Option<Cells>) -> Candidate {
         let planned = self.planned(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let plan = prepare(&planned.state, planned.plan.clone()).unwrap();
-        let plan = partials::extended(&plan, &planned.state).unwrap_or(plan);
+        let plan = match shape::of(&plan) {
+            None => partials::extended(&plan, &planned.state).map_or(plan, |(extended, _)| extended),
+            Some(_) => plan,
+        };
         let batches = collect(&planned, plan.clone()).await;
         let column = |(field, name): (&FieldRef, &String)| {
             Column::new(name, stored_type(field.data_type()).unwrap(), field.is_nullable())
