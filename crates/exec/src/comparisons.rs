@@ -35,6 +35,60 @@ pub(crate) fn comparable(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     })
 }
 
+/// `expr`, when it gives one of several values of different types, with casts to the one that it has.
+pub(crate) fn one_type(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let Some(ty) = alternatives(&expr).and_then(|values| {
+        let types: Result<Vec<_>, _> = values.iter().map(|e| e.get_type(schema)).collect();
+        value_type(&types.ok()?)
+    }) else {
+        return Transformed::no(expr);
+    };
+    let of = |value: Expr| as_type(value, &ty, schema);
+    Transformed::yes(match expr {
+        Expr::Case(mut case) => {
+            let then = case.when_then_expr.into_iter().map(|(when, then)| (when, Box::new(of(*then))));
+            case.when_then_expr = then.collect();
+            case.else_expr = case.else_expr.map(|value| Box::new(of(*value)));
+            Expr::Case(case)
+        }
+        Expr::ScalarFunction(mut call) => {
+            call.args = call.args.into_iter().map(of).collect();
+            Expr::ScalarFunction(call)
+        }
+        other => other,
+    })
+}
+
+/// The values of which `expr` gives one.
+fn alternatives(expr: &Expr) -> Option<Vec<&Expr>> {
+    match expr {
+        Expr::Case(case) => {
+            let then = case.when_then_expr.iter().map(|(_, then)| &**then);
+            Some(then.chain(case.else_expr.as_deref()).collect())
+        }
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nvl") => {
+            Some(call.args.iter().collect())
+        }
+        _ => None,
+    }
+}
+
+/// The type of a column whose values have these types; `None`: DataFusion's choice is right. Beside texts all are texts.
+pub(crate) fn value_type(types: &[DataType]) -> Option<DataType> {
+    let any = |is: fn(&DataType) -> bool| types.iter().any(is);
+    let all = |is: fn(&DataType) -> bool| types.iter().all(|ty| is(ty) || ty.is_null());
+    if any(DataType::is_string) && !all(DataType::is_string) {
+        Some(DataType::Utf8View)
+    } else if any(is_time) && all(is_time) && !all(|ty| *ty == DataType::Date32) && !all(|ty| *ty == DATETIME)
+    {
+        Some(DATETIME)
+    } else if any(DataType::is_floating) && any(is_decimal) && all(DataType::is_numeric) {
+        Some(DataType::Float64)
+    } else {
+        None
+    }
+}
+
 /// What `expr` compares with each other.
 fn operands(expr: &Expr) -> Option<Vec<&Expr>> {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
@@ -121,7 +175,7 @@ fn literal(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn as_type(operand: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
+pub(crate) fn as_type(operand: Expr, ty: &DataType, schema: &DFSchema) -> Expr {
     if let Some(text) = literal(&operand) {
         let time = match ty {
             DataType::Date32 => Some(ScalarValue::Date32(parse_date(text))),

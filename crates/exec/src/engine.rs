@@ -296,7 +296,10 @@ pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<Log
     let statement = Statement::Query(Box::new(query));
     let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
     let plan = state.statement_to_plan(statement).await;
-    plan.and_then(lenient_casts).map_err(from_datafusion)
+    let plan = plan.and_then(lenient_casts);
+    // Only then the types of its columns are known.
+    plan.and_then(|plan| state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}))
+        .map_err(from_datafusion)
 }
 
 fn display_name(field: &arrow::datatypes::Field) -> String {

@@ -1,19 +1,20 @@
 //! `CAST` of a value that the type cannot hold gives NULL, as in StarRocks: a row that does not fit never ends a query.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, internal_err, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, internal_err, plan_err};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TryCast, Volatility,
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, TryCast, Union, Volatility, cast, lit,
 };
 
-use crate::comparisons::comparable;
+use crate::comparisons::{as_type, comparable, one_type, value_type};
 use crate::functions::converted;
 
 /// `plan`, as SQL has it, with casts that can fail giving NULL instead. Casts that cannot fail stay: more is known of them.
@@ -22,7 +23,9 @@ use crate::functions::converted;
 /// Only when the plan was not valid.
 pub(crate) fn lenient_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
     let changed = each_expr(plan, &|expr, schema| {
-        comparable(expr, schema).transform_data(|expr| Ok(lenient(expr, schema)))
+        comparable(expr, schema)
+            .transform_data(|expr| Ok(one_type(expr, schema)))?
+            .transform_data(|expr| Ok(lenient(expr, schema)))
     })?;
     if !changed.transformed {
         return Ok(changed.data);
@@ -35,6 +38,7 @@ fn each_expr(
     plan: LogicalPlan,
     change: &impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
+    let below = Cell::new(false);
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         // What is above calls columns by the names of their expressions.
@@ -47,16 +51,47 @@ fn each_expr(
             let name = names.save(&e);
             Ok(e.transform_up(|e| change(e, &schema))?.update_data(|e| name.restore(e)))
         })?;
-        // A cast to NULL makes what is above nullable, too.
-        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        let node = node.transform_data(one_type_a_column)?;
+        // A cast to NULL makes what is above nullable, too, and an aggregate may have another type.
+        below.set(below.get() || node.transformed);
+        if below.get() { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
     })
+}
+
+/// A UNION whose inputs have columns of different types, with casts to the one that the column has.
+fn one_type_a_column(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Union(Union { inputs, .. }) = &node else { return Ok(Transformed::no(node)) };
+    let columns = node.schema().fields().len();
+    let types: Vec<Option<DataType>> = (0..columns)
+        .map(|at| {
+            let of = |input: &Arc<LogicalPlan>| Some(input.schema().fields().get(at)?.data_type().clone());
+            value_type(&inputs.iter().map(of).collect::<Option<Vec<_>>>()?)
+        })
+        .collect();
+    if types.iter().all(Option::is_none) {
+        return Ok(Transformed::no(node));
+    }
+    let cast = |input: &Arc<LogicalPlan>| {
+        let schema = Arc::clone(input.schema());
+        let cast = |((qualifier, field), ty): ((Option<&TableReference>, &FieldRef), &Option<DataType>)| {
+            let column = Expr::Column((qualifier, field).into());
+            match ty {
+                Some(ty) => as_type(column, ty, &schema).alias(field.name()),
+                None => column,
+            }
+        };
+        let columns: Vec<Expr> = schema.iter().zip(&types).map(cast).collect();
+        LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
+    };
+    let inputs = inputs.iter().map(cast).collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
 }
 
 /// A cast that gives what StarRocks gives.
 pub(crate) fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let cast = match expr {
         Expr::Cast(cast) => cast,
-        Expr::AggregateFunction(call) if call.func.name() == "string_agg" => return joined(call, schema),
+        Expr::AggregateFunction(call) => return aggregate(call, schema),
         other => return Transformed::no(other),
     };
     let Ok(from) = cast.expr.get_type(schema) else { return Transformed::no(Expr::Cast(cast)) };
@@ -74,20 +109,29 @@ pub(crate) fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     })
 }
 
-/// `string_agg` of texts, as a cast makes them.
-fn joined(mut call: AggregateFunction, schema: &DFSchema) -> Transformed<Expr> {
-    let text = match call.params.args.first() {
-        Some(value) => value.get_type(schema).ok().and_then(|ty| converted(value, &ty, &DataType::Utf8View)),
-        None => None,
+/// An aggregate of what StarRocks aggregates.
+fn aggregate(mut call: AggregateFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let value = call.params.args.first();
+    let ty = value.and_then(|value| value.get_type(schema).ok());
+    let changed = match (call.func.name(), value, ty) {
+        // Texts, as a cast makes them.
+        ("string_agg", Some(value), Some(ty)) => converted(value, &ty, &DataType::Utf8View),
+        // The average of a LARGEINT is a DOUBLE, like that of other integers.
+        ("avg", Some(value), Some(DataType::Decimal256(_, 0))) => {
+            Some(cast(value.clone(), DataType::Float64))
+        }
+        // 0.0 and -0.0 are one value: a sum with 0.0 is never -0.0.
+        (_, Some(value), Some(ty @ (DataType::Float32 | DataType::Float64))) if call.params.distinct => {
+            ScalarValue::new_zero(&ty).ok().map(|zero| value.clone() + lit(zero))
+        }
+        _ => None,
     };
-    let changed = text.is_some();
-    if let (Some(text), Some(first)) = (text, call.params.args.first_mut()) {
-        *first = text;
-    }
-    if changed {
-        Transformed::yes(Expr::AggregateFunction(call))
-    } else {
-        Transformed::no(Expr::AggregateFunction(call))
+    match (changed, call.params.args.first_mut()) {
+        (Some(changed), Some(first)) => {
+            *first = changed;
+            Transformed::yes(Expr::AggregateFunction(call))
+        }
+        _ => Transformed::no(Expr::AggregateFunction(call)),
     }
 }
 

@@ -4,7 +4,8 @@
 //! all exactly. So column names, column aliases and function names become lower case here, as they are in every Arrow
 //! schema; table names and table aliases stay. What the user wrote is kept for the header of the result.
 
-use std::collections::HashSet;
+mod columns;
+
 use std::ops::ControlFlow;
 
 use cairn_types::{Error, Result};
@@ -121,14 +122,18 @@ impl VisitorMut for Pass<'_> {
         for cte in query.with.iter_mut().flat_map(|w| &mut w.cte_tables) {
             lower_alias_columns(&mut cte.alias);
         }
-        if let SetExpr::Select(select) = query.body.as_mut() {
-            lower_select(select);
-        }
+        crate::rewrite::set_operators(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        crate::rewrite::query(query);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         lower_select(select);
+        crate::rewrite::select(select);
         ControlFlow::Continue(())
     }
 
@@ -270,45 +275,7 @@ fn lower_select(select: &mut Select) {
     for table in &mut select.from {
         table.joins.iter_mut().for_each(|j| lower_join(&mut j.join_operator));
     }
-    let mut seen = HashSet::new();
-    let is_wildcard =
-        |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-    let has_wildcard = select.projection.iter().any(is_wildcard);
-    for (at, item) in select.projection.iter_mut().enumerate() {
-        match item {
-            SelectItem::ExprWithAlias { alias, .. } => {
-                lower(alias);
-                if !seen.insert(alias.value.clone()) {
-                    alias.value = format!("{}#{at}", alias.value);
-                }
-            }
-            // DataFusion refuses two columns of one name, MySQL does not: the header keeps the name.
-            SelectItem::UnnamedExpr(expr) => {
-                let text = expr.to_string().to_lowercase();
-                // A wildcard has the column, too.
-                let is_new = seen.insert(text.clone()) && !(has_wildcard && is_column(expr));
-                // DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name, and so
-                // would `now()` and `current_date()`, `std(a)` and `stddev(a)`.
-                let is_computed = match expr {
-                    Expr::BinaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_) | Expr::Function(_) => true,
-                    // Two variables may have one value.
-                    Expr::Identifier(first) => is_variable(first),
-                    Expr::CompoundIdentifier(parts) => parts.first().is_some_and(is_variable),
-                    _ => false,
-                };
-                if !is_new || is_computed {
-                    let name = if is_new { text } else { format!("{text}#{at}") };
-                    let alias = Ident::with_quote('`', name);
-                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn is_column(expr: &Expr) -> bool {
-    matches!(expr, Expr::Identifier(ident) if !is_variable(ident))
+    columns::tell_apart(&mut select.projection);
 }
 
 fn is_variable(ident: &Ident) -> bool {
@@ -353,6 +320,10 @@ mod tests {
     #[test]
     fn equal_columns_get_names_of_their_own() {
         check("SELECT a, A FROM t", "SELECT a, a AS `a#1` FROM t", &["a", "A"]);
+        check("SELECT a, t.A FROM t", "SELECT a, t.a AS `t.a#1` FROM t", &["a", "A"]);
+        check("SELECT t.a, u.a FROM t, u", "SELECT t.a, u.a FROM t, u", &["a", "a"]);
+        check("SELECT t.a, u.*, t.* FROM t, u", "SELECT t.a AS `t.a#0`, u.*, t.* FROM t, u", &["a"; 0]);
+        check("SELECT t.a, u.* FROM t, u", "SELECT t.a, u.* FROM t, u", &["a", "planned"]);
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! StarRocks' functions that DataFusion has under another name or as another expression.
 
+mod aggregates;
 mod differences;
+mod plain;
+mod queries;
+mod times;
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
+    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart, UnaryOperator, Value,
 };
+
+pub(crate) use queries::{query, select, set_operators};
 
 /// Names that mean the same.
 const RENAMED: &[(&str, &str)] = &[
@@ -22,13 +28,17 @@ const RENAMED: &[(&str, &str)] = &[
     // Of bytes; DataFusion counts characters.
     ("length", "octet_length"),
     ("ndv", "approx_distinct"),
+    ("percentile_approx", "approx_percentile_cont"),
     ("pow", "power"),
     ("rand", "random"),
     ("sign", "signum"),
     ("std", "stddev_pop"),
     ("stddev", "stddev_pop"),
     ("stddev_samp", "stddev"),
+    ("strleft", "left"),
+    ("strright", "right"),
     ("subdate", "date_sub"),
+    ("substring_index", "substr_index"),
     ("truncate", "trunc"),
     ("ucase", "upper"),
     ("variance", "var_pop"),
@@ -69,11 +79,19 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         *expr = other;
         return;
     }
+    if let Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } = expr {
+        *expr = plain::bit_not(inner);
+        return;
+    }
+    if matches!(expr, Expr::BinaryOp { .. } | Expr::UnaryOp { .. }) {
+        queries::conditions(expr);
+        return;
+    }
     let Expr::Function(function) = expr else { return };
     match simple_name(function) {
         Some("group_concat") => separate(function),
         Some("time_slice" | "date_slice") => quote_boundary(function),
-        _ => {}
+        _ => aggregates::rewrite(function),
     }
     if let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
         && let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name.value)
@@ -137,7 +155,8 @@ fn regular_expression(expr: &Expr) -> Option<Expr> {
 
 /// Another expression for `name(args)`.
 fn as_expression(name: &str, args: Vec<Expr>) -> Option<Expr> {
-    if let Some(other) = differences::as_expression(name, &args) {
+    let others = [plain::as_expression, differences::as_expression, times::as_expression];
+    if let Some(other) = others.iter().find_map(|of| of(name, &args)) {
         return Some(other);
     }
     if let Some((_, part)) = PARTS.iter().find(|(function, _)| *function == name) {
@@ -268,6 +287,10 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
 
 fn text(value: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(value.to_owned()).with_empty_span())
+}
+
+fn boolean(value: bool) -> Expr {
+    Expr::Value(Value::Boolean(value).with_empty_span())
 }
 
 fn number(value: &str) -> Expr {

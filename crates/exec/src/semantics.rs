@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use cairn_ingest::arrow_type;
-use cairn_types::SqlType;
+use cairn_types::{SqlType, limits};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::expr_fn::nullif;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
@@ -43,6 +43,11 @@ impl ExprPlanner for Arithmetic {
         if !is_double(&types.0) && !is_double(&types.1) && !divides && !is_large {
             return Ok(PlannerResult::Original(widened(expr, &types)));
         }
+        if expr.op == BinaryOperator::Divide
+            && let Some(scale) = quotient_scale(&types)
+        {
+            return Ok(PlannerResult::Planned(decimal_quotient(expr, &types, scale)));
+        }
         let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
         let both_integers = is_large || types.0.is_integer() && types.1.is_integer();
         let prepared = |side: Expr, ty: &DataType| {
@@ -66,6 +71,39 @@ impl ExprPlanner for Arithmetic {
             _ => computed,
         }))
     }
+}
+
+/// Digits after the point of `a / b`, where one is a DECIMAL and the other one is, too, or an integer.
+fn quotient_scale((left, right): &(DataType, DataType)) -> Option<i8> {
+    let is_decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..));
+    let fits = |ty: &DataType| is_decimal(ty) || ty.is_signed_integer();
+    let scale = match left {
+        DataType::Decimal128(_, scale) => *scale,
+        _ => 0,
+    };
+    let any = is_decimal(left) || is_decimal(right);
+    (any && fits(left) && fits(right)).then_some(match scale {
+        ..=6 => scale + 6,
+        7..=12 => 12,
+        more => more,
+    })
+}
+
+/// DataFusion cuts the quotient four digits after those of the dividend: with enough of these what is cut rounds as it should.
+fn decimal_quotient(expr: RawBinaryExpr, (left, right): &(DataType, DataType), scale: i8) -> Expr {
+    let digits = limits::DECIMAL_PRECISION_MAX;
+    let dividend = DataType::Decimal128(digits, scale - 3);
+    let left = match left {
+        DataType::Decimal128(_, own) if *own >= scale - 3 => expr.left,
+        ty => typed(expr.left, ty, &dividend),
+    };
+    let right = match right {
+        DataType::Decimal128(..) => expr.right,
+        _ => cast(expr.right, DataType::Decimal128(20, 0)),
+    };
+    let right = if is_nonzero_literal(&right) { right } else { nullif(right, lit(0)) };
+    let quotient = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Divide, Box::new(right)));
+    cast(quotient, DataType::Decimal128(digits, scale))
 }
 
 /// Integers that are not divided are computed as BIGINT: the product of two INTs seldom is an INT.

@@ -216,6 +216,14 @@ async fn nobody_learns_of_what_is_not_theirs() {
         assert_eq!(error(&mut ann, sql).await.0, 5502, "{sql}");
     }
     assert!(rows(&mut ann, "SHOW MATERIALIZED VIEWS").await.is_empty());
+    run(&mut root, "CREATE MATERIALIZED VIEW d.low REFRESH MANUAL AS SELECT k FROM d.t WHERE v < 12345")
+        .await;
+    let explain = "EXPLAIN VERBOSE SELECT k + 1 FROM t WHERE v > 0";
+    for (conn, is_told) in [(&mut root, true), (&mut ann, false)] {
+        run(conn, "USE d").await;
+        let text = rows(conn, explain).await.concat().join("\n");
+        assert_eq!(text.contains("low: not used"), is_told, "{text}");
+    }
     assert_eq!(one(&mut ann, "SELECT count(*) FROM information_schema.task_runs").await, "0");
     let grants = rows(&mut ann, "SHOW GRANTS").await;
     assert_eq!(grants[0][2], "GRANT SELECT, INSERT ON TABLE d.t TO USER 'ann'@'%'");

@@ -16,7 +16,6 @@ pub(super) fn as_expression(name: &str, args: &[Expr]) -> Option<Expr> {
             let any = rest.iter().fold(is_null(first), |any, e| binary(any, BinaryOperator::Or, is_null(e)));
             case(any, Expr::Value(Value::Null.with_empty_span()), call(name, args.to_vec()))
         }
-        ("log", [x]) => call("ln", vec![x.clone()]),
         ("mod", [x, y]) => binary(x.clone(), BinaryOperator::Modulo, y.clone()),
         ("isnull", [x]) => Expr::Nested(Box::new(Expr::IsNull(Box::new(x.clone())))),
         ("isnotnull", [x]) => Expr::Nested(Box::new(Expr::IsNotNull(Box::new(x.clone())))),

@@ -19,9 +19,32 @@ enum Kind {
     OneOf(&'static [&'static str]),
     /// A switch of StarRocks that Cairn has only in this position: the other one is refused.
     Always(bool),
+    /// Names of modes with commas between them, all of `SQL_MODES`.
+    Modes,
+    /// A name of UTC: DATETIMEs have no zone, and `now()` is in UTC.
+    TimeZone,
     /// Cannot be set.
     Fixed,
 }
+
+/// The modes of MySQL that say what is so here anyway, or concern statements that there are none of. Others would change what
+/// queries mean, and are refused.
+const SQL_MODES: &[&str] = &[
+    "ERROR_FOR_DIVISION_BY_ZERO",
+    "IGNORE_SPACE",
+    "NO_AUTO_CREATE_USER",
+    "NO_AUTO_VALUE_ON_ZERO",
+    "NO_ENGINE_SUBSTITUTION",
+    "NO_UNSIGNED_SUBTRACTION",
+    "NO_ZERO_DATE",
+    "NO_ZERO_IN_DATE",
+    "ONLY_FULL_GROUP_BY",
+    "STRICT_ALL_TABLES",
+    "STRICT_TRANS_TABLES",
+    "TRADITIONAL",
+];
+
+const UTC_NAMES: &[&str] = &["UTC", "+00:00", "-00:00", "SYSTEM", "GMT", "Etc/UTC"];
 
 /// All variables: name, kind, value of a new session.
 const VARIABLES: &[(&str, Kind, &str)] = &[
@@ -69,14 +92,14 @@ const VARIABLES: &[(&str, Kind, &str)] = &[
     // Seconds after which a query is ended.
     ("query_timeout", Kind::Number, "300"),
     ("sql_auto_is_null", Kind::Switch, "0"),
-    ("sql_mode", Kind::Text, "ONLY_FULL_GROUP_BY"),
+    ("sql_mode", Kind::Modes, "ONLY_FULL_GROUP_BY"),
     ("sql_notes", Kind::Switch, "1"),
     ("sql_quote_show_create", Kind::Switch, "1"),
     ("sql_safe_updates", Kind::Switch, "0"),
     ("sql_select_limit", Kind::Number, "18446744073709551615"),
     ("sql_warnings", Kind::Switch, "0"),
     ("system_time_zone", Kind::Fixed, "UTC"),
-    ("time_zone", Kind::Text, "UTC"),
+    ("time_zone", Kind::TimeZone, "UTC"),
     ("transaction_isolation", Kind::Text, "READ-COMMITTED"),
     ("transaction_read_only", Kind::Switch, "0"),
     ("tx_isolation", Kind::Text, "READ-COMMITTED"),
@@ -193,6 +216,14 @@ pub fn check(name: &str, value: &str) -> Result<String> {
     match check_known(name)? {
         Kind::Fixed => Err(Error::analysis(format!("Variable '{name}' is a read only variable"))),
         Kind::Text => Ok(value.to_owned()),
+        Kind::Modes => modes(value),
+        Kind::TimeZone => match UTC_NAMES.iter().find(|name| name.eq_ignore_ascii_case(value.trim())) {
+            Some(zone) => Ok((*zone).to_owned()),
+            None => Err(Error::unsupported(format!(
+                "time_zone '{value}' is not supported: times are in UTC here ({})",
+                UTC_NAMES.join(", ")
+            ))),
+        },
         Kind::OneOf(words) => {
             let value = value.trim().to_ascii_lowercase();
             match words.contains(&value.as_str()) {
@@ -213,6 +244,18 @@ pub fn check(name: &str, value: &str) -> Result<String> {
             Some(_) => Err(Error::unsupported(format!("Variable '{name}' = {value} is not supported"))),
             None => bad("ON or OFF"),
         },
+    }
+}
+
+fn modes(value: &str) -> Result<String> {
+    let names = value.split(',').map(|name| name.trim().to_ascii_uppercase()).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.collect();
+    match names.iter().find(|name| !SQL_MODES.contains(&name.as_str())) {
+        None => Ok(names.join(",")),
+        Some(other) => Err(Error::unsupported(format!(
+            "sql_mode {other} is not supported: it would change what queries mean. There are {}",
+            SQL_MODES.join(", ")
+        ))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `SELECT` and `EXPLAIN`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use cairn_ingest::text::ColumnText;
 use cairn_sql::ast::{Explain, ExplainLevel, Hint, QueryStatement, Statement};
 use cairn_types::{Error, Result};
 use futures::TryStreamExt;
-use sqlparser::ast::{Expr, Query};
+use sqlparser::ast::{Expr, LimitClause, Query, Value};
 
 use crate::answer::{Answer, ResultStream, timeout};
 use crate::mview;
@@ -60,8 +61,20 @@ pub async fn start(prepared: Prepared) -> Result<ResultStream> {
 /// # Errors
 /// What the query meets before its first row.
 pub async fn select(session: &Session, statement: &QueryStatement) -> Result<Answer> {
-    let prepared = plan(session, &statement.query, &statement.hints).await?;
+    let query = with_select_limit(session, &statement.query);
+    let prepared = plan(session, &query, &statement.hints).await?;
     start(prepared).await.map(Answer::Stream)
+}
+
+/// `query` with the session's `sql_select_limit`, which counts for queries that say no limit themselves.
+fn with_select_limit<'a>(session: &Session, query: &'a Query) -> Cow<'a, Query> {
+    let limit = session.variables.number(&session.catalog(), "sql_select_limit");
+    if limit == u64::MAX || query.limit_clause.is_some() || query.fetch.is_some() {
+        return Cow::Borrowed(query);
+    }
+    let limit = Expr::value(Value::Number(limit.to_string(), false));
+    let clause = LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() };
+    Cow::Owned(Query { limit_clause: Some(clause), ..query.clone() })
 }
 
 /// `EXPLAIN [ANALYZE] …`.

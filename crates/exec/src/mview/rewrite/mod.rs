@@ -61,6 +61,8 @@ pub(crate) async fn apply(
     let mut plan = plan;
     let mut used = BTreeSet::new();
     let mut rejected = BTreeMap::new();
+    // Of these a user must not learn what they ask for.
+    let mut unseen = BTreeSet::new();
     for _ in 0..context.mviews.depth_max {
         let tables = whole_tables(&plan);
         if tables.is_empty() {
@@ -70,6 +72,8 @@ pub(crate) async fn apply(
         if specs.is_empty() {
             break;
         }
+        let hides = |spec: &&CandidateSpec| !context.catalog.sees_table(&context.user, &spec.mview);
+        unseen.extend(specs.iter().filter(hides).map(|spec| spec.mview.name.clone()));
         let (mut candidates, unusable) = definitions::candidates(engine, context, specs).await;
         // What is read beside a view that is partly stale is none of its rows: it is not asked for them again.
         candidates.retain(|c| !used.contains(&c.name) || c.rows.cells().is_none());
@@ -85,7 +89,7 @@ pub(crate) async fn apply(
         used.extend(outcome.used);
         plan = outcome.plan;
     }
-    rejected.retain(|name, _| !used.contains(name));
+    rejected.retain(|name, _| !used.contains(name) && !unseen.contains(name));
     Ok((plan, rejected.into_iter().map(|(name, why)| format!("{name}: not used: {why}")).collect()))
 }
 
