@@ -176,6 +176,10 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "NEW")]
     pub data_dir: PathBuf,
 
+    /// Where a volume of the cluster is now; may be given several times
+    #[arg(long, value_name = "NAME=LOCATION", value_parser = name_and_location)]
+    pub storage_volume: Vec<(String, String)>,
+
     /// Check and say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -196,6 +200,13 @@ pub struct MetaArgs {
     /// The data directory of a stopped server, or an image file
     #[arg(value_name = "DIR_OR_IMAGE")]
     pub path: PathBuf,
+}
+
+fn name_and_location(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, location)) if !name.is_empty() => Ok((name.to_owned(), location.to_owned())),
+        _ => Err("it must be NAME=LOCATION".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +275,7 @@ mod tests {
                 Command::Snapshot(SnapshotCommand::Restore(RestoreArgs {
                     volume,
                     data_dir: "n".into(),
+                    storage_volume: Vec::new(),
                     dry_run: true,
                 })),
             ),
@@ -286,6 +298,7 @@ mod tests {
             ("cairn sql --format xml", "xml"),
             ("cairn snapshot", "Usage"),
             ("cairn snapshot restore file:///b", "--data-dir"),
+            ("cairn snapshot restore file:///b --data-dir n --storage-volume v", "NAME=LOCATION"),
             ("cairn meta show", "DIR_OR_IMAGE"),
         ];
         for (line, expected) in cases {

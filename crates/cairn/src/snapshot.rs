@@ -167,7 +167,7 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
     let place = Place::open(&args.volume, env)?;
     let mut request = RestoreRequest {
         source: place.source.clone(),
-        overrides: Vec::new(),
+        overrides: args.storage_volume.iter().map(relocated).collect(),
         read_everything: false,
         at_once: READS_AT_ONCE,
     };
@@ -175,13 +175,17 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
     let mut plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
     // A snapshot holds no secrets: what the configuration has of them goes into the restored cluster.
     if !place.properties.is_empty() {
-        let in_s3 = plan.volumes.iter().filter(|(_, location)| location.starts_with("s3://"));
-        let with_secrets = |(name, _): &(String, String)| VolumeOverride {
-            name: name.clone(),
-            properties: place.properties.clone(),
-            ..VolumeOverride::default()
-        };
-        request.overrides = in_s3.map(with_secrets).collect();
+        for (name, _) in plan.volumes.iter().filter(|(_, location)| location.starts_with("s3://")) {
+            let properties = place.properties.clone();
+            match request.overrides.iter_mut().find(|o| o.name == *name) {
+                Some(given) => given.properties = properties,
+                None => request.overrides.push(VolumeOverride {
+                    name: name.clone(),
+                    properties,
+                    ..VolumeOverride::default()
+                }),
+            }
+        }
         plan = restore::plan(&place.store, &request, &resolver, &|_| {}).await?;
     }
     print_plan(&plan);
@@ -199,6 +203,10 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
         args.data_dir.display()
     );
     Ok(())
+}
+
+fn relocated((name, location): &(String, String)) -> VolumeOverride {
+    VolumeOverride { name: name.clone(), location: Some(location.clone()), ..VolumeOverride::default() }
 }
 
 fn print_plan(plan: &RestorePlan) {

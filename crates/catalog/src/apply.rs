@@ -70,6 +70,7 @@ impl Catalog {
             DropUser { name, if_exists } => self.drop_user(name, *if_exists),
             Grant { user, on, privileges } => self.grant(user, on, privileges),
             Revoke { user, on, privileges } => self.revoke(user, on, privileges),
+            BeginStart { number, nonce } => self.begin_start(*number, nonce),
             Set { name, value } => self.set(name, value),
             SetSnapshotPolicy { policy } => self.set_snapshot_policy(policy.as_ref()),
             BeginSnapshot(spec) => self.begin_snapshot(now, spec),

@@ -20,6 +20,11 @@ use crate::{
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Command {
+    /// A process was started on the data directory.
+    BeginStart {
+        number: u64,
+        nonce: String,
+    },
     CreateDatabase {
         name: String,
         if_not_exists: bool,

@@ -17,7 +17,7 @@ use crate::bounds_index::BoundsIndex;
 use crate::{Catalog, Cluster, Names, SnapshotPolicy};
 
 /// The newest version of the format that this Cairn writes and reads.
-pub const IMAGE_VERSION: u16 = 2;
+pub const IMAGE_VERSION: u16 = 3;
 
 /// Since this version an image has the sections `tasks` and `task_runs`.
 const VERSION_WITH_TASKS: u16 = 2;

@@ -17,6 +17,7 @@
 
 mod apply;
 mod bounds_index;
+mod cluster;
 mod command;
 pub mod database;
 mod floor;
@@ -48,6 +49,7 @@ use serde::{Deserialize, Serialize};
 
 use bounds_index::BoundsIndex;
 
+pub use cluster::{Cluster, Start};
 pub use command::{
     Command, FirstRun, MviewSpec, Outcome, PartitionChange, PartitionSpec, Reply, SnapshotSpec, TableSpec,
     Trim,
@@ -80,17 +82,6 @@ pub struct Stamp {
     pub index: u64,
     /// Milliseconds since 1970-01-01 UTC.
     pub time_ms: u64,
-}
-
-/// Which cluster this is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cluster {
-    /// 32 hexadecimal digits; the cluster's folder in every volume.
-    pub id: String,
-    /// The incarnation: a restored or forced cluster has a higher one.
-    pub epoch: u64,
-    pub created_ms: u64,
 }
 
 /// The state tree. Fields are readable by all and changed by [`Catalog::apply`] only.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_types::{Error, Result, id};
 
-use crate::{Catalog, Snapshot, SnapshotState, Stamp, TaskRun, Txn, TxnState, Volume, VolumeKind};
+use crate::{Catalog, Snapshot, SnapshotState, Stamp, Start, TaskRun, Txn, TxnState, Volume, VolumeKind};
 
 /// Another place or other credentials for a volume, by `storage_volumes` of `cluster_snapshot.yaml`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,6 +36,7 @@ impl Catalog {
             return Err(Error::conflict(format!("epoch {epoch} does not rise above {}", self.cluster.epoch)));
         }
         self.cluster.epoch = epoch;
+        self.cluster.start = Start::default();
         self.next_id = self.next_id.max(id::first_id_of_epoch(epoch));
         for change in overrides {
             self.override_volume(change)?;

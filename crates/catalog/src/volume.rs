@@ -142,18 +142,29 @@ impl Catalog {
         Ok(Reply::Done)
     }
 
+    /// Whether rows of tables lie in volume `id`.
+    #[must_use]
+    pub fn holds_rows(&self, id: VolumeId) -> bool {
+        self.partitions.values().any(|p| p.volume == id && p.visible().is_some())
+    }
+
     /// Whether files that this or an earlier state needs lie in volume `id`.
     #[must_use]
     pub fn holds_files(&self, id: VolumeId) -> bool {
-        self.partitions.values().any(|p| p.volume == id && p.visible().is_some())
-            || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
+        self.holds_rows(id) || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
+    }
+
+    /// Whether a partition or a table names volume `id`.
+    #[must_use]
+    pub fn has_tables_in(&self, id: VolumeId) -> bool {
+        self.partitions.values().any(|p| p.volume == id)
+            || self.tables.values().any(|t| t.olap().is_some_and(|o| o.volume == id))
     }
 
     /// Whether a partition, a table, a snapshot or the policy for snapshots names volume `id`.
     #[must_use]
     pub fn uses_volume(&self, id: VolumeId) -> bool {
-        self.partitions.values().any(|p| p.volume == id)
-            || self.tables.values().any(|t| t.olap().is_some_and(|o| o.volume == id))
+        self.has_tables_in(id)
             || self.snapshots.values().any(|s| s.volume == id && s.state.pins())
             || self.snapshot_policy.as_ref().is_some_and(|p| p.volume == id)
     }

@@ -48,6 +48,8 @@ pub enum Format {
     Identity = 9,
     /// Small records of the journal beside its entries: vote, committed index, membership (JSON).
     JournalRecord = 10,
+    /// Which copy of a data directory was started, and when (JSON).
+    Start = 11,
 }
 
 impl fmt::Display for Format {
@@ -63,6 +65,7 @@ impl fmt::Display for Format {
             Self::Fence => "fence",
             Self::Identity => "identity",
             Self::JournalRecord => "journal record",
+            Self::Start => "start",
         })
     }
 }

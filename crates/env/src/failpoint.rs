@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 
 /// All failpoints, in the order in which their protocols pass them.
 pub const FAILPOINTS: &[&str] = &[
+    "start.after_entry",
+    "start.after_record",
     "load.after_segments",
     "load.after_manifests",
     "load.after_commit",

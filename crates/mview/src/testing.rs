@@ -295,7 +295,7 @@ fn olap(types: &[SqlType], partitioning: Partitioning) -> OlapTable {
 }
 
 fn empty() -> Catalog {
-    let cluster = Cluster { id: "0".repeat(32), epoch: 1, created_ms: 0 };
+    let cluster = Cluster { id: "0".repeat(32), epoch: 1, created_ms: 0, start: Default::default() };
     let volume = Volume {
         id: VolumeId(1),
         name: "local".to_owned(),

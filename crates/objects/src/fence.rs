@@ -1,13 +1,17 @@
 //! Fences: which epoch of a cluster may write and delete under its folder in a volume.
 //!
-//! Each epoch claims the folder by an object of its own, created once. The highest claim counts. A process asks
-//! [`Fence::check`] before it deletes or makes something count; a missing or unreadable claim is a "no".
+//! Each epoch claims the folder by an object of its own, created once. The highest claim counts, and within its epoch
+//! the highest [start](crate::Starts). A process asks [`Fence::check`] before it deletes or makes something count; a missing or
+//! unreadable claim is a "no".
+
+use std::collections::BTreeMap;
 
 use cairn_codec::{Format, open, seal};
 use cairn_types::{Error, ErrorKind, Result};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
+use crate::layout::FenceKey;
 use crate::{VolumeStore, layout};
 
 const FENCE_VERSION: u16 = 1;
@@ -59,13 +63,7 @@ impl Fence {
     /// # Errors
     /// `Unavailable`.
     pub async fn newest_epoch(store: &VolumeStore, cluster: &str) -> Result<Option<u64>> {
-        let claims = store.list(&layout::fence_folder(cluster));
-        claims
-            .try_fold(None, |newest, object| {
-                let epoch = layout::fence_epoch(cluster, &object.key);
-                futures::future::ready(Ok(newest.max(epoch)))
-            })
-            .await
+        Ok(Newest::list(store, cluster).await?.epoch)
     }
 
     /// The claim of `epoch`, if there is one.
@@ -91,26 +89,61 @@ impl Fence {
         Ok(Some(record))
     }
 
-    /// Whether `epoch` may write and delete now.
+    /// Whether start `start` of `epoch` may write and delete now.
     ///
     /// # Errors
-    /// `Fenced` when a higher epoch took over or when `epoch` never claimed the volume (missing information means "no");
-    /// `Corrupt` or `Unavailable` when that cannot be found out.
-    pub async fn check(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<()> {
-        match Self::newest_epoch(store, cluster).await? {
+    /// `Fenced` when a higher epoch took over, when another copy of the data directory was started later, or when `epoch` never
+    /// claimed the volume (missing information means "no"); `Corrupt` or `Unavailable` when that cannot be found out.
+    pub async fn check(store: &VolumeStore, cluster: &str, epoch: u64, start: u64) -> Result<()> {
+        let newest = Newest::list(store, cluster).await?;
+        match newest.epoch {
             Some(higher) if higher > epoch => return Err(taken_over(store, cluster, epoch, higher)),
-            Some(newest) if newest == epoch && Self::read(store, cluster, epoch).await?.is_some() => {
-                return Ok(());
-            }
-            _ => {}
+            Some(newest) if newest == epoch && Self::read(store, cluster, epoch).await?.is_some() => {}
+            _ => return Err(unclaimed(store, cluster, epoch)),
         }
-        Err(Error::fenced(format!(
-            "epoch {epoch} of cluster {cluster} has no claim in volume {} (its folder {} was removed, or another volume is \
-             mounted there): this process must not write or delete",
-            store.location(),
-            layout::fence_folder(cluster)
-        )))
+        match newest.starts.get(&epoch) {
+            Some(later) if *later > start => Err(Error::fenced(format!(
+                "another copy of this data directory was started later ({} in volume {}): this process must stop",
+                layout::fence_start(cluster, epoch, *later),
+                store.location()
+            ))),
+            _ => Ok(()),
+        }
     }
+}
+
+/// What one listing of a fence folder says.
+struct Newest {
+    epoch: Option<u64>,
+    /// The highest start of each epoch.
+    starts: BTreeMap<u64, u64>,
+}
+
+impl Newest {
+    async fn list(store: &VolumeStore, cluster: &str) -> Result<Self> {
+        let mut newest = Self { epoch: None, starts: BTreeMap::new() };
+        let mut objects = store.list(&layout::fence_folder(cluster));
+        while let Some(object) = objects.try_next().await? {
+            match FenceKey::parse(cluster, &object.key) {
+                Some(FenceKey::Claim { epoch }) => newest.epoch = newest.epoch.max(Some(epoch)),
+                Some(FenceKey::Start { epoch, start }) => {
+                    let highest = newest.starts.entry(epoch).or_default();
+                    *highest = start.max(*highest);
+                }
+                Some(FenceKey::Sign(_)) | None => {}
+            }
+        }
+        Ok(newest)
+    }
+}
+
+fn unclaimed(store: &VolumeStore, cluster: &str, epoch: u64) -> Error {
+    Error::fenced(format!(
+        "epoch {epoch} of cluster {cluster} has no claim in volume {} (its folder {} was removed, or another volume is mounted \
+         there): this process must not write or delete",
+        store.location(),
+        layout::fence_folder(cluster)
+    ))
 }
 
 fn taken_over(store: &VolumeStore, cluster: &str, epoch: u64, higher: u64) -> Error {

@@ -7,6 +7,7 @@
 //! <cluster>/meta/image/<snapshot>/manifest-<n>                            a chunk of the list of what it reaches
 //! <cluster>/meta/image/<snapshot>/_finished                               its marker, written last
 //! <cluster>/fence/epoch-<20 digits>                                       who may write
+//! <cluster>/fence/start-…, alive-…, stopped-…                             which copy of the data directory runs
 //! ```
 //!
 //! A write id is plain hexadecimal digits or letters: it never holds `-` or `.`, which end it in a file name.
@@ -75,12 +76,65 @@ pub fn fence(cluster: &str, epoch: u64) -> String {
     format!("{cluster}/fence/epoch-{epoch:020}")
 }
 
-/// The epoch of a claim's key; `None` for any other key.
+/// The record of a start.
 #[must_use]
-pub fn fence_epoch(cluster: &str, key: &str) -> Option<u64> {
-    let digits = key.strip_prefix(&fence_folder(cluster))?.strip_prefix("/epoch-")?;
-    let plain = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+pub fn fence_start(cluster: &str, epoch: u64, start: u64) -> String {
+    format!("{cluster}/fence/start-{epoch:020}-{start:020}")
+}
+
+/// A sign of a start.
+#[must_use]
+pub fn fence_sign(cluster: &str, sign: &Sign) -> String {
+    let Sign { stopped, epoch, start, index, at_ms } = sign;
+    let word = if *stopped { "stopped" } else { "alive" };
+    format!("{cluster}/fence/{word}-{epoch:020}-{start:020}-{index:020}-{at_ms:020}")
+}
+
+/// How far the journal of a start had come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Sign {
+    pub epoch: u64,
+    pub start: u64,
+    /// The journal index that was applied.
+    pub index: u64,
+    pub at_ms: u64,
+    /// It ended cleanly, and there.
+    pub stopped: bool,
+}
+
+/// What lies in a fence folder, by its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FenceKey {
+    Claim { epoch: u64 },
+    Start { epoch: u64, start: u64 },
+    Sign(Sign),
+}
+
+impl FenceKey {
+    /// Takes a key apart; `None` for a key of another folder or one that Cairn never gives out.
+    #[must_use]
+    pub fn parse(cluster: &str, key: &str) -> Option<Self> {
+        let name = key.strip_prefix(&fence_folder(cluster))?.strip_prefix('/')?;
+        let (word, numbers) = name.split_once('-')?;
+        let numbers: Vec<u64> = numbers.split('-').map(twenty_digits).collect::<Option<_>>()?;
+        match (word, numbers.as_slice()) {
+            ("epoch", [epoch]) => Some(Self::Claim { epoch: *epoch }),
+            ("start", [epoch, start]) => Some(Self::Start { epoch: *epoch, start: *start }),
+            ("alive" | "stopped", [epoch, start, index, at_ms]) => Some(Self::Sign(Sign {
+                epoch: *epoch,
+                start: *start,
+                index: *index,
+                at_ms: *at_ms,
+                stopped: word == "stopped",
+            })),
+            _ => None,
+        }
+    }
+}
+
+fn twenty_digits(text: &str) -> Option<u64> {
+    let plain = text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
 }
 
 /// The file name of a segment.
@@ -267,13 +321,24 @@ mod tests {
     #[test]
     fn fences_are_read_back() {
         assert_eq!(fence("c1", 3), "c1/fence/epoch-00000000000000000003");
-        assert_eq!(fence_epoch("c1", &fence("c1", u64::MAX)), Some(u64::MAX));
+        assert_eq!(FenceKey::parse("c1", &fence("c1", u64::MAX)), Some(FenceKey::Claim { epoch: u64::MAX }));
+        assert_eq!(
+            FenceKey::parse("c1", &fence_start("c1", 2, 7)),
+            Some(FenceKey::Start { epoch: 2, start: 7 })
+        );
+        for stopped in [false, true] {
+            let sign = Sign { epoch: 2, start: 7, index: 50, at_ms: 1_700_000_000_000, stopped };
+            assert_eq!(FenceKey::parse("c1", &fence_sign("c1", &sign)), Some(FenceKey::Sign(sign)));
+        }
         for foreign in [
             "c1/fence/epoch-3",
             "c2/fence/epoch-00000000000000000003",
             "c1/fence/epoch-00000000000000000003.tmp-1",
+            "c1/fence/epoch-00000000000000000003-00000000000000000003",
+            "c1/fence/start-00000000000000000003",
+            "c1/fence/other-00000000000000000003",
         ] {
-            assert_eq!(fence_epoch("c1", foreign), None, "{foreign}");
+            assert_eq!(FenceKey::parse("c1", foreign), None, "{foreign}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Storage volumes: named places for files, on a local folder or in S3, behind one handle.
 //!
 //! [`VolumeStore`] writes objects once and never changes them; [`layout`] is the only place that builds their keys;
-//! [`Fence`] says which epoch of a cluster may write and delete in a volume; [`Faults`] makes operations fail in tests.
+//! [`Fence`] says which epoch of a cluster may write and delete in a volume, [`Starts`] which copy of its data directory;
+//! [`Faults`] makes operations fail in tests.
 //!
 //! **Invariants**
 //! - An object is created or refused, never overwritten. A repeated write of the same bytes is a success, so that a retry
@@ -21,9 +22,11 @@ mod folder;
 pub mod layout;
 mod location;
 mod s3;
+mod starts;
 mod store;
 
 pub use fault::{Fault, Faults};
 pub use fence::{Fence, FenceRecord};
 pub use layout::{DataKey, FileName, PartitionFolder};
+pub use starts::{OwnStart, Seen, StartRecord, Starts, Verdict};
 pub use store::{ObjectInfo, VolumeStore};

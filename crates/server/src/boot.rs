@@ -12,7 +12,7 @@ use cairn_catalog::{Catalog, Cluster, Command, Stamp, Volume, VolumeKind};
 use cairn_env::Env;
 use cairn_env::files::{self, DirLock};
 use cairn_journal::{Journal, Options};
-use cairn_objects::VolumeStore;
+use cairn_objects::{Starts, VolumeStore};
 use cairn_snapshot::restore::{self, RestoreRequest};
 use cairn_snapshot::{OpenVolumes, VolumeResolver, yaml};
 use cairn_types::{Error, ErrorKind, Result, VolumeId};
@@ -32,6 +32,9 @@ use crate::state::CatalogState;
 const FIRST_VOLUME: &str = "builtin_storage_volume";
 /// Files that a segment is looked up with at once during a restore.
 const RESTORE_AT_ONCE: usize = 16;
+
+/// Disk that must be free beside the journal of a restored cluster.
+const RESTORE_ROOM_BYTES: usize = 1 << 20;
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -98,6 +101,10 @@ impl Running {
             http.serve(shutdown.clone().cancelled_owned())
         );
         let outcome = jobs.join().await;
+        // Whoever was fenced out has nothing to say in the volumes any more.
+        if outcome.is_ok() {
+            fences::sign(&node, true).await;
+        }
         node.journal.shutdown().await?;
         drop(lock);
         outcome
@@ -136,7 +143,8 @@ fn is_new(data_dir: &Path) -> Result<bool> {
             data_dir.display()
         )));
     }
-    let ours = ["LOCK", "spill", "storage", "cairn.toml"];
+    // A first start that was cut off left "meta.new", in which nothing was acknowledged.
+    let ours = ["LOCK", "spill", "storage", "cairn.toml", "meta.new"];
     let foreign = files::list(data_dir)?.into_iter().find(|path| {
         !path
             .file_name()
@@ -174,7 +182,7 @@ async fn create(env: &Env, options: &StartOptions) -> Result<()> {
     refuse_known_clusters(&store).await?;
     let identity = Identity { cluster: env.random_hex(), epoch: 1, nonce: env.random_hex() };
     let created_ms = env.now_ms();
-    let cluster = Cluster { id: identity.cluster.clone(), epoch: 1, created_ms };
+    let cluster = Cluster { id: identity.cluster.clone(), epoch: 1, created_ms, start: Default::default() };
     fences::claim(env, &store, &identity).await?;
     let volume = Volume {
         id: VolumeId(1),
@@ -189,21 +197,25 @@ async fn create(env: &Env, options: &StartOptions) -> Result<()> {
     make_data_dir(env, &options.data_dir, &identity, 0, catalog).await
 }
 
-/// A volume whose folder holds a cluster already is most likely the volume of a cluster whose metadata was lost.
+/// A volume that knows a cluster is most likely that of a cluster whose metadata was lost. A claim without any start is what a
+/// first start leaves that was cut off.
 async fn refuse_known_clusters(store: &VolumeStore) -> Result<()> {
     let is_cluster = |name: &String| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    match store.list_folders("").await?.into_iter().find(is_cluster) {
-        None => Ok(()),
-        Some(cluster) => Err(Error::new(
-            ErrorKind::AlreadyExists,
-            format!(
-                "{location} holds cluster {cluster} already, and the data directory is empty. If its metadata was lost, bring it \
-                 back: cairn snapshot ls {location}, then cairn snapshot restore {location} --data-dir NEW. For another cluster, name \
-                 another location by --storage",
-                location = store.location()
-            ),
-        )),
+    for cluster in store.list_folders("").await?.into_iter().filter(is_cluster) {
+        let holds_files = store.list_folders(&cluster).await?.iter().any(|folder| folder != "fence");
+        if holds_files || Starts::any(store, &cluster).await? {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "{location} holds cluster {cluster} already, and the data directory is empty. If its metadata was lost, bring \
+                     it back: cairn snapshot ls {location}, then cairn snapshot restore {location} --data-dir NEW. For another \
+                     cluster, name another location by --storage",
+                    location = store.location()
+                ),
+            ));
+        }
     }
+    Ok(())
 }
 
 /// The journal first, the identity last: without it the directory is not taken for whole.
@@ -250,6 +262,9 @@ async fn restore_into(
     let store = VolumeStore::open(&request.source.location, properties, env)?;
     let plan = restore::plan(&store, &request, &resolver, &|_| {}).await?;
     plan.check()?;
+    for (name, defect) in &plan.torn {
+        tracing::warn!(snapshot = name, defect, "passed over");
+    }
     begin_restore(data_dir)?;
     finish_restore(env, plan, &resolver, data_dir).await
 }
@@ -264,7 +279,33 @@ pub async fn finish_restore(
     resolver: &dyn VolumeResolver,
     data_dir: &Path,
 ) -> Result<()> {
+    plan.check()?;
+    try_data_dir(env, data_dir, &plan).await?;
     let restored = restore::execute(env, plan, resolver).await?;
+    let (cluster, epoch) = (restored.catalog.cluster().id.clone(), restored.epoch);
+    let made = make_restored(env, data_dir, restored).await;
+    made.map_err(|e| {
+        e.context(format!(
+            "cluster {cluster} was taken over as epoch {epoch}, so the old process has stopped or will, but {} could not be made. \
+             See to the cause and restore again, into another directory",
+            data_dir.display()
+        ))
+    })
+}
+
+/// Makes and removes a journal as the restored one will be, and some room beside: a disk that cannot take it must not cost the
+/// old cluster its volumes.
+async fn try_data_dir(env: &Env, data_dir: &Path, plan: &restore::RestorePlan) -> Result<()> {
+    let trial = data_dir.join("trial");
+    let catalog = CatalogState(Arc::new(plan.catalog().clone()));
+    let journal =
+        Journal::create(&trial, env.clone(), Options::default(), plan.marker.index, catalog).await?;
+    journal.shutdown().await?;
+    files::write_atomic(&trial.join("room"), &vec![1; RESTORE_ROOM_BYTES])?;
+    files::remove_dir_all(&trial)
+}
+
+async fn make_restored(env: &Env, data_dir: &Path, restored: restore::Restored) -> Result<()> {
     let identity = Identity {
         cluster: restored.catalog.cluster().id.clone(),
         epoch: restored.epoch,
@@ -301,9 +342,11 @@ async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result
     check_root(options.listen, &catalog)?;
     clear_spill(&options.data_dir)?;
     let node = Node::new(env.clone(), options.data_dir.clone(), options.limits.clone(), addresses, journal)?;
+    fences::begin(&node).await?;
     for error in fences::check(&node).await? {
         tracing::warn!(%error, "tried again every few seconds");
     }
+    fences::sign(&node, false).await;
     let entries = settings::number(&catalog, "image_interval_entries");
     node.journal.set_image_every_entries(entries);
     node.propose(Command::AbortOpenTxns {

@@ -24,12 +24,16 @@ const UNREACHABLE_MAX: usize = 20;
 /// A snapshot whose marker and image are good.
 pub(crate) struct Opened {
     pub(crate) marker: Marker,
-    /// `catalog(J)` with the overrides applied, as it is in the image otherwise.
+    /// `catalog(J)` as it is in the image.
     pub(crate) catalog: Catalog,
-    /// The volumes of that catalog, open; by name.
+    /// The same with the overrides.
+    pub(crate) located: Catalog,
+    /// The volumes that hold its rows or will, open; by name.
     pub(crate) stores: BTreeMap<String, VolumeStore>,
     /// The overrides, with what was found out about the snapshot's own volume.
     pub(crate) overrides: Vec<VolumeOverride>,
+    /// Name and recorded location of volumes that the restore must not take as recorded, see [`Place::unconfirmed`].
+    pub(crate) unconfirmed: Vec<(String, String)>,
 }
 
 /// Where a snapshot is and how its volumes are reached.
@@ -69,7 +73,22 @@ impl Place<'_> {
         let overrides = self.complete_overrides(&catalog);
         let located = overridden(&catalog, self.name, &overrides)?;
         let stores = self.open_volumes(&located)?;
-        Ok(Ok(Opened { marker, catalog, stores, overrides }))
+        let unconfirmed = self.unconfirmed(&catalog);
+        Ok(Ok(Opened { marker, catalog, located, stores, overrides, unconfirmed }))
+    }
+
+    /// Volumes whose locations somebody must confirm. A snapshot that is not where its volume was recorded may lie in a copy of
+    /// the volume, while the cluster still runs on the original: to take the other volumes over at their recorded
+    /// locations would stop it.
+    fn unconfirmed(&self, catalog: &Catalog) -> Vec<(String, String)> {
+        let own = catalog.snapshot_named(self.name).map(|s| s.volume);
+        let has_moved = |v: &Volume| v.location != self.store.location();
+        if !own.and_then(|id| catalog.volume(id)).is_some_and(|v| has_moved(v)) {
+            return Vec::new();
+        }
+        let confirmed = |name: &str| self.overrides.iter().any(|o| o.name == name && o.location.is_some());
+        let others = catalog.volumes().filter(|v| Some(v.id) != own && !confirmed(&v.name));
+        others.map(|v| (v.name.clone(), v.location.clone())).collect()
     }
 
     /// The snapshot was found where it was looked for: if its volume has moved since, that is where the volume is now.
@@ -90,7 +109,7 @@ impl Place<'_> {
         overrides
     }
 
-    /// Opens what partitions and snapshots use; the rest of the volumes need not be reachable.
+    /// Opens what tables use; the rest of the volumes need not be reachable, not even those of other snapshots.
     fn open_volumes(&self, catalog: &Catalog) -> Result<BTreeMap<String, VolumeStore>> {
         let mut stores = BTreeMap::new();
         for volume in used_volumes(catalog) {
@@ -113,9 +132,9 @@ pub(crate) fn overridden(catalog: &Catalog, name: &str, overrides: &[VolumeOverr
     catalog.clone().restored(catalog.cluster().epoch + 1, name, overrides, Stamp::default())
 }
 
-/// The volumes that a cluster with this catalog reads and writes.
+/// The volumes in which the tables of this catalog have rows or will have them.
 pub(crate) fn used_volumes(catalog: &Catalog) -> Vec<&Volume> {
-    let used = |volume: &Volume| volume.id == catalog.default_volume() || catalog.uses_volume(volume.id);
+    let used = |volume: &Volume| volume.id == catalog.default_volume() || catalog.has_tables_in(volume.id);
     catalog.volumes().map(|v| &**v).filter(|v| used(v)).collect()
 }
 

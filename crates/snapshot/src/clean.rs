@@ -44,7 +44,7 @@ async fn remove_folder(
     snapshot: &Snapshot,
 ) -> Result<String> {
     let cluster = catalog.cluster();
-    Fence::check(store, &cluster.id, cluster.epoch).await?;
+    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
     if let SnapshotStatus::Finished(marker) = status(store, &cluster.id, &snapshot.name).await?
         && !marker.belongs_to(catalog, snapshot)
     {
@@ -71,7 +71,7 @@ pub(crate) async fn remove_torn(store: &VolumeStore, catalog: &Catalog, name: &s
     if catalog.snapshots().any(|s| s.name == name && !s.is_gone()) {
         return Ok(());
     }
-    Fence::check(store, &cluster.id, cluster.epoch).await?;
+    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
     match status(store, &cluster.id, name).await? {
         SnapshotStatus::Finished(_) | SnapshotStatus::Damaged(_) => Ok(()),
         SnapshotStatus::Torn => remove_rest(store, &cluster.id, name).await,
@@ -92,7 +92,7 @@ pub async fn remove_unknown(store: &VolumeStore, catalog: &Catalog, name: &str) 
     if !folders.iter().any(|folder| folder == name) {
         return Err(Error::not_found(format!("there is no snapshot '{name}' in {}", store.location())));
     }
-    Fence::check(store, &cluster.id, cluster.epoch).await?;
+    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
     store.delete(&layout::snapshot_marker(&cluster.id, name)).await?;
     remove_rest(store, &cluster.id, name).await
 }

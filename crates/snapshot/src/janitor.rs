@@ -107,7 +107,8 @@ fn due(catalog: &Catalog, settings: &SnapshotSettings, now_ms: u64) -> Option<Sn
         return None;
     }
     let last_ms = automated.last().map(|s| s.created.time_ms);
-    if last_ms.is_some_and(|last| now_ms < last.saturating_add(interval_ms)) {
+    // A clock that was set back must not end the snapshots until it is there again.
+    if last_ms.is_some_and(|last| (last..last.saturating_add(interval_ms)).contains(&now_ms)) {
         return None;
     }
     Some(SnapshotAction::Begin(SnapshotSpec {

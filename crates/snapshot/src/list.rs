@@ -2,6 +2,7 @@
 
 use cairn_objects::{VolumeStore, layout};
 use cairn_types::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
 
 use crate::format::Marker;
 use crate::source::{Source, is_cluster_id};
@@ -77,6 +78,10 @@ pub async fn list(store: &VolumeStore, source: &Source) -> Result<Vec<SnapshotIn
             names.into_iter().filter(|name| source.snapshot.as_ref().is_none_or(|wanted| wanted == name))
         {
             let status = status(store, &cluster, &name).await?;
+            // An empty folder is no object; one may stay where files were removed.
+            if matches!(status, SnapshotStatus::Torn) && is_empty(store, &cluster, &name).await? {
+                continue;
+            }
             found.push(SnapshotInfo { cluster: cluster.clone(), name, status });
         }
     }
@@ -86,6 +91,11 @@ pub async fn list(store: &VolumeStore, source: &Source) -> Result<Vec<SnapshotIn
     let age = |info: &SnapshotInfo| info.marker().map_or((true, 0, 0), |m| (false, m.epoch, m.index));
     found.sort_by(|a, b| (&a.cluster, age(a), &a.name).cmp(&(&b.cluster, age(b), &b.name)));
     Ok(found)
+}
+
+async fn is_empty(store: &VolumeStore, cluster: &str, name: &str) -> Result<bool> {
+    let first = store.list(&layout::snapshot_folder(cluster, name)).try_next().await?;
+    Ok(first.is_none())
 }
 
 /// The newest finished snapshot of each cluster is the last one; this is it if there is one cluster.

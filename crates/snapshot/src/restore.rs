@@ -55,6 +55,9 @@ pub struct RestorePlan {
     /// Files and bytes that the restored cluster needs; they stay where they are.
     pub files: u64,
     pub bytes: u64,
+    /// Name and recorded location of volumes that must be named before they are taken over: the snapshot is not where its own
+    /// volume was, so this may be a copy.
+    pub unconfirmed: Vec<(String, String)>,
     /// Why it cannot be done. Empty: it can.
     pub problems: Vec<Problem>,
     /// What is missing of the recycle bin, which then comes back empty.
@@ -117,6 +120,7 @@ pub async fn plan(
         files: opened.marker.files,
         bytes: opened.marker.bytes,
         marker: opened.marker.clone(),
+        unconfirmed: opened.unconfirmed.clone(),
         problems,
         recycled,
         store: store.clone(),
@@ -312,7 +316,7 @@ async fn status_of(
     resolver: &dyn VolumeResolver,
     snapshot: &Snapshot,
 ) -> Result<Option<SnapshotStatus>> {
-    let Some(volume) = catalog.volume(snapshot.volume) else { return Ok(None) };
+    let Some(volume) = opened.located.volume(snapshot.volume) else { return Ok(None) };
     let store = match opened.stores.get(&volume.name) {
         Some(store) => store.clone(),
         None => resolver.open(volume)?,
@@ -335,11 +339,29 @@ fn empty_recycle_bin(catalog: &mut Catalog, now: Stamp) -> Result<()> {
 }
 
 impl RestorePlan {
+    /// The catalog of the snapshot.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.opened.catalog
+    }
+
     /// Refuses a plan that cannot be carried out.
     ///
     /// # Errors
-    /// `Corrupt`, or `Unavailable` when files could only not be read, naming the first problem.
+    /// `Analysis` when volumes must be confirmed; `Corrupt`, or `Unavailable` when files could only not be read, naming the
+    /// first problem.
     pub fn check(&self) -> Result<()> {
+        if !self.unconfirmed.is_empty() {
+            let names: Vec<String> = self.unconfirmed.iter().map(|(n, l)| format!("{n} = {l}")).collect();
+            return Err(Error::analysis(format!(
+                "snapshot '{}' was found in {}, which is not where its volume was when it was taken. If that is a copy, the \
+                 cluster may still run on the original, and this restore would take its other volumes over. Say where they \
+                 are ('storage_volumes' of the YAML file, or --storage-volume NAME=LOCATION), even if they have not moved: {}",
+                self.marker.name,
+                self.location,
+                names.join(", ")
+            )));
+        }
         refuse(&self.problems, &self.marker.name)
     }
 }

@@ -107,12 +107,17 @@ impl Job<'_> {
         };
         // Whoever lost the volume meanwhile, or the pin, must not make it look like a snapshot.
         self.check_still_wanted()?;
-        Fence::check(&store, cluster, self.catalog.cluster().epoch).await?;
+        self.check_fence(&store).await?;
         store.put_new(&layout::snapshot_marker(cluster, name), marker.encode()?.into()).await?;
         self.env.failpoint("snapshot.after_marker")?;
         self.advance(SnapshotState::Finished, "", (bytes, files)).await?;
         self.env.failpoint("snapshot.after_finish")?;
         Ok(marker)
+    }
+
+    async fn check_fence(&self, store: &VolumeStore) -> Result<()> {
+        let cluster = self.catalog.cluster();
+        Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await
     }
 
     /// Opens the volume; the folder must be free. A finished snapshot there is of another history of this cluster (one that
@@ -126,7 +131,7 @@ impl Job<'_> {
         })?;
         let store = self.volumes.open(volume)?;
         let cluster = self.catalog.cluster();
-        Fence::check(&store, &cluster.id, cluster.epoch).await?;
+        self.check_fence(&store).await?;
         match status(&store, &cluster.id, &self.snapshot.name).await? {
             SnapshotStatus::Finished(marker) if !marker.belongs_to(self.catalog, self.snapshot) => {
                 Err(Error::already_exists(format!(

@@ -306,9 +306,10 @@ pub(crate) async fn check_fences(
     catalog: &Catalog,
     places: impl Iterator<Item = &PartitionPlace>,
 ) -> Result<()> {
+    let cluster = catalog.cluster();
     let stores: BTreeMap<&str, _> = places.map(|place| (place.store.location(), &place.store)).collect();
     for store in stores.into_values() {
-        Fence::check(store, &catalog.cluster().id, catalog.cluster().epoch).await?;
+        Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
     }
     Ok(())
 }

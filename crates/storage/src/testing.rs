@@ -101,7 +101,7 @@ impl TestCluster {
     /// Those of the store.
     pub async fn over(store: VolumeStore) -> Result<Self> {
         let (env, _) = Env::simulated(7, 1_000);
-        let cluster = Cluster { id: CLUSTER.into(), epoch: 1, created_ms: 1 };
+        let cluster = Cluster { id: CLUSTER.into(), epoch: 1, created_ms: 1, start: Default::default() };
         let id = VolumeId(1);
         let volume = Volume {
             id,

@@ -93,12 +93,45 @@ async fn check(failpoint: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_at_every_step_of_a_running_server() {
-    let steps = FAILPOINTS.iter().filter(|name| !name.starts_with("restore."));
+    let steps = FAILPOINTS.iter().filter(|n| !n.starts_with("restore.") && !n.starts_with("start."));
     let checks = steps.map(|name| async move {
         check(name).await;
     });
     // A few at a time: each is a server of its own.
     futures::stream::StreamExt::for_each_concurrent(futures::stream::iter(checks), 3, |check| check).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_at_every_step_of_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Start::default().run(&data);
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "CREATE TABLE d.t (k INT)").await;
+    run(&mut conn, "INSERT INTO d.t VALUES (1), (2)").await;
+    drop(conn);
+    server.kill();
+    for failpoint in FAILPOINTS.iter().filter(|name| name.starts_with("start.")) {
+        let killed = Start::default().failpoints(&format!("{failpoint}=kill")).try_run(&data);
+        assert!(killed.is_err(), "{failpoint} was never reached");
+        let server = Start::default().run(&data);
+        assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "2", "{failpoint}");
+        server.kill();
+    }
+}
+
+/// What a first start leaves that dies before the data directory is whole keeps no other one from being made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_off_can_be_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let data = dir.path().join("data");
+    let start = Start::default().storage(&storage);
+    let killed = start.clone().failpoints("image.after_write=kill").try_run(&data);
+    assert!(killed.is_err() && data.join("meta.new").exists(), "{:?}", killed.err());
+    let server = start.run(&data);
+    assert_eq!(one(&mut server.connect().await, "SELECT 1").await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

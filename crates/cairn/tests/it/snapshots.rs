@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mysql_async::prelude::*;
 
-use crate::harness::{Server, Start, cairn, cairn_ok, error, one, rows, run, snapshot, wait_for};
+use crate::harness::{Server, SmallDisk, Start, cairn, cairn_ok, error, one, rows, run, snapshot, wait_for};
 
 async fn fill(server: &Server) -> mysql_async::Conn {
     let mut conn = server.connect().await;
@@ -113,6 +113,89 @@ async fn an_empty_volume_keeps_no_restored_cluster_from_starting() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     assert_eq!(one(&mut new_conn, "SELECT count(*) FROM d.still").await, "1");
+}
+
+/// A volume that only older snapshots lie in may be lost: nothing that counts is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_volume_of_older_snapshots_is_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("old"));
+    let mut conn = fill(&server).await;
+    let archive = dir.path().join("archive");
+    let location = format!("file://{}", archive.display());
+    run(&mut conn, &format!("CREATE STORAGE VOLUME archive TYPE = FILE LOCATIONS = ('{location}')")).await;
+    run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT ON INTERVAL 1 SECOND STORAGE VOLUME archive").await;
+    let taken = "SELECT count(*) > 0 FROM information_schema.cluster_snapshots";
+    crate::harness::wait_for(&mut conn, taken, "1").await;
+    run(&mut conn, "ADMIN SET AUTOMATED CLUSTER SNAPSHOT OFF").await;
+    snapshot(&mut conn, "s").await;
+    drop(conn);
+    let data = server.kill();
+    std::fs::remove_dir_all(&archive).unwrap();
+    let server = Start::default().run(&data);
+    assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "3");
+    cairn_ok(&["snapshot", "verify", &storage]);
+    let new_dir = dir.path().join("new");
+    cairn_ok(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+    let server = Start::default().run(&new_dir);
+    assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "3");
+}
+
+/// Restoring from a copy of one volume must not take the other volumes away from the cluster that still runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_volume_takes_no_other_volume_over_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("old"));
+    let mut conn = fill(&server).await;
+    let second = format!("file://{}/second", dir.path().display());
+    run(&mut conn, &format!("CREATE STORAGE VOLUME second TYPE = FILE LOCATIONS = ('{second}')")).await;
+    run(&mut conn, "CREATE TABLE d.u (k INT) PROPERTIES ('storage_volume' = 'second')").await;
+    run(&mut conn, "INSERT INTO d.u VALUES (1)").await;
+    snapshot(&mut conn, "s").await;
+    for name in ["bucket", "second"] {
+        let status = std::process::Command::new("cp")
+            .arg("-a")
+            .args([dir.path().join(name), dir.path().join(format!("{name}.copy"))])
+            .status();
+        assert!(status.unwrap().success());
+    }
+    let (copy, new_dir) = (format!("{storage}.copy"), dir.path().join("new"));
+    let restore = ["snapshot", "restore", &copy, "--data-dir", new_dir.to_str().unwrap()];
+    let output = cairn(&restore);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains(&format!("second = {second}")), "{text}");
+    assert!(!new_dir.exists());
+    run(&mut conn, "INSERT INTO d.u VALUES (2)").await;
+
+    let confirmed = format!("second={second}.copy");
+    cairn_ok(&[&restore[..], &["--storage-volume", &confirmed]].concat());
+    let restored = Start::default().run(&new_dir);
+    let mut new_conn = restored.connect().await;
+    run(&mut new_conn, "INSERT INTO d.u VALUES (3)").await;
+    // Both go on, each on its own volumes.
+    run(&mut conn, "INSERT INTO d.u VALUES (4)").await;
+    assert_eq!(one(&mut new_conn, "SELECT group_concat(cast(k AS STRING) ORDER BY k) FROM d.u").await, "1,3");
+    assert_eq!(one(&mut conn, "SELECT group_concat(cast(k AS STRING) ORDER BY k) FROM d.u").await, "1,2,4");
+}
+
+/// The old cluster keeps its volumes until the new data directory is known to fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_onto_a_full_disk_costs_the_old_cluster_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let old = Start::default().storage(&storage).run(&dir.path().join("old"));
+    let mut conn = fill(&old).await;
+    snapshot(&mut conn, "s").await;
+    let disk = SmallDisk::mount(&dir.path().join("small"), 4);
+    std::fs::write(dir.path().join("small/filler"), vec![1; disk.free_bytes() - (64 << 10)]).unwrap();
+    let new_dir = dir.path().join("small/new");
+    let output = cairn(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("space"), "{text}");
+    run(&mut conn, "INSERT INTO d.t VALUES (5, '2024-01-01')").await;
+    assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "4");
 }
 
 #[tokio::test(flavor = "multi_thread")]

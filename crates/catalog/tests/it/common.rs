@@ -22,7 +22,7 @@ pub struct Cluster1 {
 
 impl Cluster1 {
     pub fn new() -> Self {
-        let cluster = Cluster { id: "c".repeat(32), epoch: 1, created_ms: 1_000 };
+        let cluster = Cluster { id: "c".repeat(32), epoch: 1, created_ms: 1_000, start: Default::default() };
         let volume = Volume {
             id: VolumeId(1),
             name: "v".into(),

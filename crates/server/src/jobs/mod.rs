@@ -133,7 +133,7 @@ async fn watch_fence(node: Arc<Node>, shutdown: CancellationToken) {
     let never = Notify::new();
     while pause(&node, FENCE_INTERVAL_MS, &never, &shutdown).await {
         match fences::check(&node).await {
-            Ok(_) => {}
+            Ok(_) => fences::sign(&node, false).await,
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 stop(&node, &shutdown, error);
                 return;

@@ -1,7 +1,7 @@
 //! Storage volumes.
 
 use cairn_catalog::{Command, VolumeKind};
-use cairn_objects::{Fence, VolumeStore};
+use cairn_objects::VolumeStore;
 use cairn_sql::ast::{AlterStorageVolume, AlterVolumeOp, CreateStorageVolume, DropStorageVolume, VolumeName};
 use cairn_types::{Error, Privilege, Result};
 
@@ -55,7 +55,7 @@ pub async fn alter(session: &Session, statement: &AlterStorageVolume) -> Result<
             store.probe().await?;
             // What answers must be the place where the files are, not another one of the same name.
             match catalog.holds_files(volume.id) {
-                true => Fence::check(&store, &catalog.cluster().id, catalog.cluster().epoch)
+                true => fences::check_store(&catalog, &store)
                     .await
                     .map_err(|e| e.context("the volume's files are not there"))?,
                 false => fences::claim_volume(&session.node, &store).await?,

@@ -290,7 +290,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn empty_catalog() -> Catalog {
-        let cluster = Cluster { id: "c1".into(), epoch: 1, created_ms: 0 };
+        let cluster = Cluster { id: "c1".into(), epoch: 1, created_ms: 0, start: Default::default() };
         let volume = Volume {
             id: VolumeId(1),
             name: "builtin_storage_volume".into(),

@@ -251,7 +251,7 @@ impl Vacuum {
             }
             let keys: Vec<String> = going.iter().map(|(file, _)| folder.file(file)).collect();
             run.env.failpoint("vacuum.before_delete")?;
-            let deleted = match Fence::check(&store, &cluster.id, cluster.epoch).await {
+            let deleted = match Fence::check(&store, &cluster.id, cluster.epoch, cluster.start.number).await {
                 Ok(()) => store.delete_all(&keys).await,
                 Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
                 Err(e) => Err(e),

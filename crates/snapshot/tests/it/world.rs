@@ -158,7 +158,8 @@ impl World {
             properties: BTreeMap::new(),
             created: Stamp::default(),
         };
-        let cluster = Cluster { id: CLUSTER.into(), epoch: 1, created_ms: START_MS };
+        let cluster =
+            Cluster { id: CLUSTER.into(), epoch: 1, created_ms: START_MS, start: Default::default() };
         let claim =
             FenceRecord { cluster: CLUSTER.into(), epoch: 1, claimed_ms: START_MS, nonce: "first".into() };
         Fence::claim(&store, &claim).await.unwrap();

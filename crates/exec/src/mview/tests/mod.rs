@@ -269,5 +269,5 @@ fn empty_catalog() -> Catalog {
         properties: BTreeMap::new(),
         created: Stamp::default(),
     };
-    Catalog::new(Cluster { id: "c0ffee".into(), epoch: 1, created_ms: 1 }, volume)
+    Catalog::new(Cluster { id: "c0ffee".into(), epoch: 1, created_ms: 1, start: Default::default() }, volume)
 }

@@ -1,0 +1,266 @@
+//! Starts: which of several copies of one data directory may run. The protocol is docs/rfcs/0006-starts.md.
+
+use bytes::Bytes;
+use cairn_codec::{Format, open, seal};
+use cairn_types::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::{FenceKey, Sign};
+use crate::{VolumeStore, layout};
+
+const START_VERSION: u16 = 1;
+
+/// What a start leaves in every volume.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRecord {
+    pub cluster: String,
+    pub epoch: u64,
+    pub start: u64,
+    pub nonce: String,
+    /// Host, path and inode of the data directory.
+    pub place: String,
+    pub started_ms: u64,
+}
+
+/// The last start that a data directory knows of, and how far it has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnStart {
+    pub cluster: String,
+    pub epoch: u64,
+    /// 0: it was never started.
+    pub start: u64,
+    pub nonce: String,
+    pub place: String,
+    /// The last applied journal index.
+    pub index: u64,
+}
+
+/// What a volume says of the newest start of an epoch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    pub record: StartRecord,
+    /// Its newest sign.
+    pub sign: Option<Sign>,
+}
+
+/// Whether a data directory may be started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Go,
+    /// If no new sign comes.
+    Watch,
+    Refuse(String),
+}
+
+impl OwnStart {
+    /// Whether this directory may be started when a volume says `seen`.
+    #[must_use]
+    pub fn judge(&self, seen: Option<&Seen>) -> Verdict {
+        let Some(Seen { record, sign }) = seen else { return Verdict::Go };
+        let key = layout::fence_start(&self.cluster, self.epoch, record.start);
+        if record.start < self.start {
+            return Verdict::Go;
+        }
+        if (record.start, &record.nonce) != (self.start, &self.nonce) {
+            return Verdict::Refuse(format!(
+                "another copy of this data directory was started since this one stopped, at {}: go on with that one. If it is lost, \
+                 restore the newest cluster snapshot; to go on with this one instead, and lose what that one committed, remove \
+                 {key}",
+                record.place
+            ));
+        }
+        match sign {
+            Some(sign) if sign.index > self.index => Verdict::Refuse(format!(
+                "this copy of the data directory is too old: its journal ends at {}, and the cluster was seen at {}. Use the newest \
+                 copy, or restore the newest cluster snapshot; to go on with this one, and lose what came after, remove {}",
+                self.index,
+                sign.index,
+                layout::fence_sign(&self.cluster, sign)
+            )),
+            Some(sign) if sign.stopped => Verdict::Go,
+            _ if record.place == self.place => Verdict::Go,
+            _ => Verdict::Watch,
+        }
+    }
+
+    /// As [`judge`](Self::judge), after the volume said `before` and was watched for some time.
+    #[must_use]
+    pub fn judge_watched(&self, before: Option<&Seen>, now: Option<&Seen>) -> Verdict {
+        let newest = |seen: Option<&Seen>| seen.and_then(|s| s.sign);
+        match self.judge(now) {
+            Verdict::Watch if newest(before) != newest(now) => Verdict::Refuse(format!(
+                "a process is running on another copy of this data directory, at {}: stop it first",
+                now.map_or("an unknown place", |seen| &seen.record.place)
+            )),
+            other => other,
+        }
+    }
+}
+
+/// Records and signs in a volume.
+pub struct Starts;
+
+impl Starts {
+    /// What the volume says of the newest start of `epoch`; `None` when there was none.
+    ///
+    /// # Errors
+    /// `Corrupt` when its record cannot be read; `Unavailable`.
+    pub async fn look(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<Option<Seen>> {
+        let (mut newest, mut signs) = (None, Vec::new());
+        for (_, key) in keys(store, cluster).await? {
+            match key {
+                FenceKey::Start { epoch: e, start } if e == epoch => newest = newest.max(Some(start)),
+                FenceKey::Sign(sign) if sign.epoch == epoch => signs.push(sign),
+                _ => {}
+            }
+        }
+        let Some(start) = newest else { return Ok(None) };
+        let record = read(store, cluster, epoch, start).await?;
+        // The furthest one counts, and of two of one index the later.
+        let sign = signs.into_iter().filter(|s| s.start == start).max_by_key(|s| (s.index, s.at_ms));
+        Ok(Some(Seen { record, sign }))
+    }
+
+    /// Whether `cluster` was ever started on this volume.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn any(store: &VolumeStore, cluster: &str) -> Result<bool> {
+        Ok(keys(store, cluster).await?.iter().any(|(_, key)| matches!(key, FenceKey::Start { .. })))
+    }
+
+    /// Says that a start has happened: of all that have one number exactly one succeeds.
+    ///
+    /// # Errors
+    /// `Fenced` when another one was quicker; `Unavailable`.
+    pub async fn put(store: &VolumeStore, record: &StartRecord) -> Result<()> {
+        let key = layout::fence_start(&record.cluster, record.epoch, record.start);
+        let json =
+            serde_json::to_vec(record).map_err(|e| Error::internal(format!("a start is no JSON: {e}")))?;
+        match store.put_new(&key, seal(Format::Start, START_VERSION, &json).into()).await {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::fenced(format!(
+                "another copy of this data directory was started in the same moment ({key} in volume {}): this process must \
+                 stop",
+                store.location()
+            ))),
+            done => done,
+        }
+    }
+
+    /// Leaves a sign and removes what it makes needless: older signs and records of this and lower epochs.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn sign(store: &VolumeStore, cluster: &str, sign: &Sign) -> Result<()> {
+        let key = layout::fence_sign(cluster, sign);
+        store.put_new(&key, Bytes::new()).await?;
+        let by = (sign.epoch, sign.start);
+        let needless = keys(store, cluster).await?.into_iter().filter(|(_, other)| match other {
+            FenceKey::Claim { .. } => false,
+            FenceKey::Start { epoch, start } => (*epoch, *start) < by,
+            FenceKey::Sign(other) => (other.epoch, other.start) <= by && other != sign,
+        });
+        let needless: Vec<String> = needless.map(|(key, _)| key).collect();
+        store.delete_all(&needless).await
+    }
+}
+
+async fn keys(store: &VolumeStore, cluster: &str) -> Result<Vec<(String, FenceKey)>> {
+    let parsed = |key: String| FenceKey::parse(cluster, &key).map(|parsed| (key, parsed));
+    let listed: Vec<_> = store.list(&layout::fence_folder(cluster)).map_ok(|o| o.key).try_collect().await?;
+    Ok(listed.into_iter().filter_map(parsed).collect())
+}
+
+async fn read(store: &VolumeStore, cluster: &str, epoch: u64, start: u64) -> Result<StartRecord> {
+    let key = layout::fence_start(cluster, epoch, start);
+    let bytes = store.get(&key).await?;
+    let record = decode(&bytes).map_err(|e| e.context(format!("{key} in volume {}", store.location())))?;
+    if (record.cluster.as_str(), record.epoch, record.start) != (cluster, epoch, start) {
+        return Err(Error::corrupt(format!(
+            "{key} in volume {} is the record of another start",
+            store.location()
+        )));
+    }
+    Ok(record)
+}
+
+fn decode(bytes: &[u8]) -> Result<StartRecord> {
+    let frame = open(bytes, Format::Start, START_VERSION)?;
+    serde_json::from_slice(frame.body)
+        .map_err(|e| Error::corrupt(format!("the record of a start cannot be read: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnStart {
+        OwnStart {
+            cluster: "c1".into(),
+            epoch: 2,
+            start: 5,
+            nonce: "n5".into(),
+            place: "here".into(),
+            index: 100,
+        }
+    }
+
+    fn seen(start: u64, nonce: &str, place: &str, sign: Option<(u64, bool)>) -> Seen {
+        let record = StartRecord {
+            cluster: "c1".into(),
+            epoch: 2,
+            start,
+            nonce: nonce.into(),
+            place: place.into(),
+            started_ms: 7,
+        };
+        let sign = sign.map(|(index, stopped)| Sign { epoch: 2, start, index, at_ms: 9, stopped });
+        Seen { record, sign }
+    }
+
+    #[test]
+    fn a_copy_may_start_when_nothing_speaks_against_it() {
+        let check = |seen: Option<Seen>, expected: &str| {
+            let said = match own().judge(seen.as_ref()) {
+                Verdict::Go => "go".to_owned(),
+                Verdict::Watch => "watch".to_owned(),
+                Verdict::Refuse(why) => why,
+            };
+            assert!(said.contains(expected), "{seen:?}: {said}");
+        };
+        check(None, "go");
+        check(Some(seen(4, "n4", "there", Some((999, false)))), "go");
+        check(Some(seen(5, "n5", "here", None)), "go");
+        check(Some(seen(5, "n5", "here", Some((100, false)))), "go");
+        check(Some(seen(5, "n5", "here", Some((101, false)))), "too old");
+        check(Some(seen(5, "n5", "here", Some((101, true)))), "too old");
+        check(Some(seen(5, "n5", "there", None)), "watch");
+        check(Some(seen(5, "n5", "there", Some((99, false)))), "watch");
+        check(Some(seen(5, "n5", "there", Some((100, true)))), "go");
+        check(Some(seen(5, "other", "here", None)), "was started since this one stopped, at here");
+        check(Some(seen(6, "n6", "there", None)), "was started since this one stopped, at there");
+    }
+
+    #[test]
+    fn a_new_sign_tells_a_running_process() {
+        let before = seen(5, "n5", "there", Some((90, false)));
+        assert_eq!(own().judge_watched(Some(&before), Some(&before)), Verdict::Watch);
+        let now = seen(5, "n5", "there", Some((91, false)));
+        assert!(
+            matches!(own().judge_watched(Some(&before), Some(&now)), Verdict::Refuse(why) if why.contains("is running"))
+        );
+        let stopped = seen(5, "n5", "there", Some((91, true)));
+        assert_eq!(own().judge_watched(Some(&before), Some(&stopped)), Verdict::Go);
+    }
+
+    #[test]
+    fn golden_start_stays_readable() {
+        let record = seen(5, "n5", "host:/data 1:2", None).record;
+        let golden = include_bytes!("../tests/golden/start-v1.bin");
+        assert_eq!(decode(golden).unwrap(), record);
+        let json = serde_json::to_vec(&record).unwrap();
+        assert_eq!(seal(Format::Start, START_VERSION, &json), golden, "the format of starts changed");
+    }
+}
