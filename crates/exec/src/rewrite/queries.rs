@@ -72,8 +72,11 @@ pub(crate) fn query(query: &mut Query) {
     tell_casts_apart(select, &mut query.order_by);
 }
 
-/// `SELECT sum(v) AS v … ORDER BY sum(v)`: the key is the column, not a sum of it.
+/// `SELECT sum(v) AS v … ORDER BY sum(v)`: the key is the column, not a sum of it. A plain name is that of a column already.
 fn by_alias(key: &mut Expr, items: &[SelectItem]) {
+    if !matches!(key, Expr::Function(_)) {
+        return;
+    }
     let alias = items.iter().find_map(|item| match item {
         SelectItem::ExprWithAlias { expr, alias } if expr == key => Some(alias.clone()),
         _ => None,

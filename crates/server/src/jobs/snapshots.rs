@@ -18,6 +18,8 @@ const TICK_MS: u64 = 1_000;
 /// A job is followed by a rest of so many times its length before the next one begins, so that snapshots taken in a loop, with all
 /// that making and dropping them costs beside the jobs, leave nine tenths of their rate to writers. A single one never waits.
 const REST_FACTOR: u64 = 24;
+/// The shortest rest: beside the job stand its commands, each of which waits for the disk as an INSERT does.
+const REST_MS_MIN: u64 = 500;
 /// The longest rest.
 const REST_MS_MAX: u64 = 5_000;
 
@@ -104,7 +106,7 @@ async fn drive(node: Arc<Node>, id: SnapshotId, catalog: Arc<Catalog>) {
         Err(error) => tracing::warn!(%error, "snapshot failed"),
     }
     let now_ms = node.env.now_ms();
-    *next_ms = now_ms + (now_ms.saturating_sub(began_ms) * REST_FACTOR).min(REST_MS_MAX);
+    *next_ms = now_ms + (now_ms.saturating_sub(began_ms) * REST_FACTOR).clamp(REST_MS_MIN, REST_MS_MAX);
     drop(next_ms);
     node.jobs.running.lock().remove(&id);
     node.jobs.wake_snapshots();
