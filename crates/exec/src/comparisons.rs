@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use cairn_types::limits::DECIMAL_PRECISION_MAX;
 use cairn_types::value::{MICROS_PER_DAY, parse_date, parse_datetime};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator};
 use datafusion::scalar::ScalarValue;
 
 use crate::lenient::lenient;
@@ -37,6 +38,18 @@ pub(crate) fn comparable(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 
 /// `expr`, when it gives one of several values of different types, with casts to the one that it has.
 pub(crate) fn one_type(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let expr = match expr {
+        Expr::Case(case) if case.expr.is_some() => {
+            let searched = searched(case, schema);
+            let changed = searched.expr.is_none();
+            let typed = one_type(Expr::Case(Case { expr: None, ..searched.clone() }), schema);
+            return match changed {
+                true => Transformed::yes(typed.data),
+                false => typed.update_data(|expr| with_operand(expr, searched.expr)),
+            };
+        }
+        other => other,
+    };
     let Some(ty) = alternatives(&expr).and_then(|values| {
         let types: Result<Vec<_>, _> = values.iter().map(|e| e.get_type(schema)).collect();
         value_type(&types.ok()?)
@@ -59,6 +72,30 @@ pub(crate) fn one_type(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     })
 }
 
+fn with_operand(expr: Expr, operand: Option<Box<Expr>>) -> Expr {
+    match expr {
+        Expr::Case(case) => Expr::Case(Case { expr: operand, ..case }),
+        other => other,
+    }
+}
+
+/// `CASE x WHEN v …` whose `x` and `v` have different types compares them as `x = v` does.
+fn searched(mut case: Case, schema: &DFSchema) -> Case {
+    let Some(operand) = case.expr.clone() else { return case };
+    let compared: Vec<&Expr> =
+        std::iter::once(&*operand).chain(case.when_then_expr.iter().map(|(when, _)| &**when)).collect();
+    if common(&compared, schema).is_none() {
+        return case;
+    }
+    case.expr = None;
+    let condition = |(when, then): (Box<Expr>, Box<Expr>)| {
+        let equal = BinaryExpr::new(operand.clone(), Operator::Eq, when);
+        (Box::new(comparable(Expr::BinaryExpr(equal), schema).data), then)
+    };
+    case.when_then_expr = case.when_then_expr.into_iter().map(condition).collect();
+    case
+}
+
 /// The values of which `expr` gives one.
 fn alternatives(expr: &Expr) -> Option<Vec<&Expr>> {
     match expr {
@@ -66,7 +103,7 @@ fn alternatives(expr: &Expr) -> Option<Vec<&Expr>> {
             let then = case.when_then_expr.iter().map(|(_, then)| &**then);
             Some(then.chain(case.else_expr.as_deref()).collect())
         }
-        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nvl") => {
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "greatest" | "least") => {
             Some(call.args.iter().collect())
         }
         _ => None,
@@ -77,16 +114,50 @@ fn alternatives(expr: &Expr) -> Option<Vec<&Expr>> {
 pub(crate) fn value_type(types: &[DataType]) -> Option<DataType> {
     let any = |is: fn(&DataType) -> bool| types.iter().any(is);
     let all = |is: fn(&DataType) -> bool| types.iter().all(|ty| is(ty) || ty.is_null());
-    if any(DataType::is_string) && !all(DataType::is_string) {
+    let is_text = any(DataType::is_string) && !all(DataType::is_string);
+    let is_time_beside_other = any(is_time) && !all(is_time);
+    if is_text || is_time_beside_other {
         Some(DataType::Utf8View)
+    } else if any(is_boolean) && !all(is_boolean) {
+        number_type(types)
     } else if any(is_time) && all(is_time) && !all(|ty| *ty == DataType::Date32) && !all(|ty| *ty == DATETIME)
     {
         Some(DATETIME)
     } else if any(DataType::is_floating) && any(is_decimal) && all(DataType::is_numeric) {
         Some(DataType::Float64)
+    } else if any(is_large) && any(|ty| matches!(ty, DataType::Decimal128(..))) && all(DataType::is_numeric) {
+        let scale = types.iter().map(|ty| if let DataType::Decimal128(_, scale) = ty { *scale } else { 0 });
+        Some(DataType::Decimal128(DECIMAL_PRECISION_MAX, scale.max().unwrap_or(0)))
     } else {
         None
     }
+}
+
+/// The type of numbers beside which BOOLEANs stand.
+fn number_type(types: &[DataType]) -> Option<DataType> {
+    let numbers: Vec<DataType> = types
+        .iter()
+        .filter(|ty| !ty.is_null())
+        .map(|ty| if *ty == DataType::Boolean { DataType::Int8 } else { ty.clone() })
+        .collect();
+    if !numbers.iter().all(DataType::is_numeric) {
+        return None;
+    }
+    let widest =
+        numbers.iter().find(|ty| ty.is_floating()).or_else(|| numbers.iter().find(|ty| is_decimal(ty)));
+    Some(match widest {
+        Some(ty) if ty.is_floating() => DataType::Float64,
+        Some(ty) => ty.clone(),
+        None => DataType::Int64,
+    })
+}
+
+fn is_boolean(ty: &DataType) -> bool {
+    *ty == DataType::Boolean
+}
+
+fn is_large(ty: &DataType) -> bool {
+    matches!(ty, DataType::Decimal256(_, 0))
 }
 
 /// What `expr` compares with each other.

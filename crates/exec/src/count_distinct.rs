@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::logical_expr::{Aggregate, ExprSchemable, LogicalPlan};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
+use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::aggregate_statistics::AggregateStatistics;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -18,6 +23,44 @@ pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let own = Arc::new(WithoutDistinct(inner)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>;
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules.map(|rule| if rule.name() == name { Arc::clone(&own) } else { rule }).collect()
+}
+
+/// DataFusion's rules, but an aggregate with sums of decimals is not split in two: the sum of sums has more digits, and what was
+/// planned above knows the sum's.
+pub(crate) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let inner = SingleDistinctToGroupBy::new();
+    let name = inner.name().to_owned();
+    let own = Arc::new(WithoutDecimals(inner)) as Arc<dyn OptimizerRule + Send + Sync>;
+    let rules = Optimizer::new().rules.into_iter();
+    rules.map(|rule| if rule.name() == name { Arc::clone(&own) } else { rule }).collect()
+}
+
+#[derive(Debug)]
+struct WithoutDecimals(SingleDistinctToGroupBy);
+
+impl OptimizerRule for WithoutDecimals {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let sums_decimals = |aggregate: &Aggregate| {
+            let schema = aggregate.input.schema();
+            aggregate.aggr_expr.iter().any(|e| e.get_type(schema).is_ok_and(|ty| ty.is_decimal()))
+        };
+        match &plan {
+            LogicalPlan::Aggregate(aggregate) if sums_decimals(aggregate) => Ok(Transformed::no(plan)),
+            _ => self.0.rewrite(plan, config),
+        }
+    }
 }
 
 #[derive(Debug)]

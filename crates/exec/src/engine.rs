@@ -124,6 +124,7 @@ impl Engine {
             .with_config(config().map_err(from_datafusion)?)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(count_distinct::logical_rules())
             .with_physical_optimizer_rules(count_distinct::rules())
             .with_type_planner(Arc::new(semantics::Types));
         let planners = builder.expr_planners().take().unwrap_or_default();
@@ -303,7 +304,8 @@ pub(crate) async fn plan_query(state: &SessionState, query: Query) -> Result<Log
 }
 
 fn display_name(field: &arrow::datatypes::Field) -> String {
-    field.metadata().get(DISPLAY_NAME).unwrap_or(field.name()).clone()
+    let name = field.metadata().get(DISPLAY_NAME).unwrap_or(field.name());
+    names::without_number(name).to_owned()
 }
 
 /// DataFusion's settings that do not change from query to query.

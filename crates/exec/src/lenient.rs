@@ -92,6 +92,15 @@ pub(crate) fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let cast = match expr {
         Expr::Cast(cast) => cast,
         Expr::AggregateFunction(call) => return aggregate(call, schema),
+        Expr::Negative(value) if is_small(&value, schema) => {
+            return Transformed::yes(Expr::Negative(Box::new(cast(*value, DataType::Int64))));
+        }
+        Expr::ScalarFunction(mut call)
+            if call.name() == "abs" && call.args.iter().all(|e| is_small(e, schema)) =>
+        {
+            call.args = call.args.into_iter().map(|value| cast(value, DataType::Int64)).collect();
+            return Transformed::yes(Expr::ScalarFunction(call));
+        }
         other => return Transformed::no(other),
     };
     let Ok(from) = cast.expr.get_type(schema) else { return Transformed::no(Expr::Cast(cast)) };
@@ -107,6 +116,11 @@ pub(crate) fn lenient(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         true => ScalarUDF::from(Narrowed::new()).call(vec![tried]),
         false => tried,
     })
+}
+
+/// Whether the opposite of `value` may be too large for its type.
+fn is_small(value: &Expr, schema: &DFSchema) -> bool {
+    matches!(value.get_type(schema), Ok(DataType::Int8 | DataType::Int16 | DataType::Int32))
 }
 
 /// An aggregate of what StarRocks aggregates.

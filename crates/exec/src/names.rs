@@ -232,6 +232,8 @@ impl Pass<'_> {
     }
 }
 
+pub(crate) use columns::without_number;
+
 fn lower(ident: &mut Ident) {
     ident.value = ident.value.to_lowercase();
 }

@@ -23,11 +23,12 @@ const RENAMED: &[(&str, &str)] = &[
     ("date_format", "mysql_date_format"),
     ("dayofmonth", "day"),
     ("group_concat", "string_agg"),
-    ("ifnull", "nvl"),
+    ("ifnull", "coalesce"),
     ("lcase", "lower"),
     // Of bytes; DataFusion counts characters.
     ("length", "octet_length"),
     ("ndv", "approx_distinct"),
+    ("nvl", "coalesce"),
     ("percentile_approx", "approx_percentile_cont"),
     ("pow", "power"),
     ("rand", "random"),
@@ -124,10 +125,14 @@ fn separate(function: &mut Function) {
 /// `INTERVAL 2 QUARTER` is one of 6 months.
 fn months_of_quarters(interval: &mut sqlparser::ast::Interval) {
     use sqlparser::ast::DateTimeField;
-    let Expr::Value(value) = interval.value.as_ref() else { return };
+    let (value, sign) = match interval.value.as_ref() {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => (&**expr, -3),
+        value => (value, 3),
+    };
+    let Expr::Value(value) = value else { return };
     let (Value::Number(digits, _) | Value::SingleQuotedString(digits)) = &value.value else { return };
     if let (Some(DateTimeField::Quarter), Ok(quarters)) = (&interval.leading_field, digits.parse::<i32>()) {
-        *interval.value = text(&(i64::from(quarters) * 3).to_string());
+        *interval.value = text(&(i64::from(quarters) * sign).to_string());
         interval.leading_field = Some(DateTimeField::Month);
     }
 }
@@ -268,11 +273,16 @@ fn call(name: &str, args: Vec<Expr>) -> Expr {
 }
 
 fn case(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    cases(vec![(condition, then)], otherwise)
+}
+
+fn cases(conditions: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {
+    let when = |(condition, result)| CaseWhen { condition, result };
     Expr::Case {
         case_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
         end_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
         operand: None,
-        conditions: vec![CaseWhen { condition, result: then }],
+        conditions: conditions.into_iter().map(when).collect(),
         else_result: Some(Box::new(otherwise)),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use cairn_ingest::arrow_type;
-use cairn_types::{SqlType, limits};
+use cairn_types::SqlType;
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::expr_fn::nullif;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, TypePlanner};
@@ -12,7 +12,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, 
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::BinaryOperator;
 
-use crate::functions::{INTERVAL_OF, large_int};
+use crate::functions::{INTERVAL_OF, decimal_divide, large_int};
 use crate::sql_types::{DATETIME, typed};
 
 /// `a / b` of integers is a DOUBLE; dividing by zero gives NULL; `DIV` cuts to an integer; text and FLOAT in arithmetic
@@ -44,9 +44,9 @@ impl ExprPlanner for Arithmetic {
             return Ok(PlannerResult::Original(widened(expr, &types)));
         }
         if expr.op == BinaryOperator::Divide
-            && let Some(scale) = quotient_scale(&types)
+            && let Some((left, right)) = as_decimals(&expr.left, &expr.right, &types)
         {
-            return Ok(PlannerResult::Planned(decimal_quotient(expr, &types, scale)));
+            return Ok(PlannerResult::Planned(decimal_divide(left, right)));
         }
         let as_integer = expr.op == BinaryOperator::MyIntegerDivide;
         let both_integers = is_large || types.0.is_integer() && types.1.is_integer();
@@ -73,37 +73,18 @@ impl ExprPlanner for Arithmetic {
     }
 }
 
-/// Digits after the point of `a / b`, where one is a DECIMAL and the other one is, too, or an integer.
-fn quotient_scale((left, right): &(DataType, DataType)) -> Option<i8> {
+/// Both sides of `a / b` as DECIMALs, where one is such and the other one is, too, or an integer.
+fn as_decimals(left: &Expr, right: &Expr, types: &(DataType, DataType)) -> Option<(Expr, Expr)> {
     let is_decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..));
-    let fits = |ty: &DataType| is_decimal(ty) || ty.is_signed_integer();
-    let scale = match left {
-        DataType::Decimal128(_, scale) => *scale,
-        _ => 0,
+    let as_decimal = |side: &Expr, ty: &DataType| match ty {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => Some(side.clone()),
+        ty if ty.is_signed_integer() => Some(cast(side.clone(), DataType::Decimal128(20, 0))),
+        _ => None,
     };
-    let any = is_decimal(left) || is_decimal(right);
-    (any && fits(left) && fits(right)).then_some(match scale {
-        ..=6 => scale + 6,
-        7..=12 => 12,
-        more => more,
-    })
-}
-
-/// DataFusion cuts the quotient four digits after those of the dividend: with enough of these what is cut rounds as it should.
-fn decimal_quotient(expr: RawBinaryExpr, (left, right): &(DataType, DataType), scale: i8) -> Expr {
-    let digits = limits::DECIMAL_PRECISION_MAX;
-    let dividend = DataType::Decimal128(digits, scale - 3);
-    let left = match left {
-        DataType::Decimal128(_, own) if *own >= scale - 3 => expr.left,
-        ty => typed(expr.left, ty, &dividend),
-    };
-    let right = match right {
-        DataType::Decimal128(..) => expr.right,
-        _ => cast(expr.right, DataType::Decimal128(20, 0)),
-    };
-    let right = if is_nonzero_literal(&right) { right } else { nullif(right, lit(0)) };
-    let quotient = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Divide, Box::new(right)));
-    cast(quotient, DataType::Decimal128(digits, scale))
+    if !is_decimal(&types.0) && !is_decimal(&types.1) {
+        return None;
+    }
+    as_decimal(left, &types.0).zip(as_decimal(right, &types.1))
 }
 
 /// Integers that are not divided are computed as BIGINT: the product of two INTs seldom is an INT.

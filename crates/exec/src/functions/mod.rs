@@ -3,6 +3,7 @@
 mod converted;
 mod date_format;
 mod date_trunc;
+mod decimal_divide;
 mod hex;
 mod interval;
 mod large_int;
@@ -20,6 +21,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::async_udf::AsyncScalarUDF;
 
 pub(crate) use converted::converted;
+pub(crate) use decimal_divide::decimal_divide;
 pub(crate) use interval::INTERVAL_OF;
 pub(crate) use large_int::large_int;
 pub(crate) use same::SAME;
@@ -33,6 +35,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     state.register_udf(Arc::new(ScalarUDF::from(large_int::LargeInt::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(same::Same::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(hex::Hex::new())))?;
+    state.register_udf(Arc::new(ScalarUDF::from(hex::Unhex::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(str_to_date::StrToDate::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(timestamp_diff::TimestampDiff::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(interval::IntervalOf::new())))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::format::{Parsed, StrftimeItems, parse_and_remainder};
 use chrono::{NaiveDate, NaiveTime};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -80,6 +80,12 @@ fn pattern_of_chrono(pattern: &str) -> Option<String> {
             'b' => "%b",
             'W' => "%A",
             'a' => "%a",
+            // Years and weeks that begin on a Sunday, and those of ISO.
+            'X' => "%Y",
+            'V' | 'U' => "%U",
+            'x' => "%G",
+            'v' => "%V",
+            'w' => "%w",
             '%' => "%%",
             _ => return None,
         };
@@ -90,8 +96,14 @@ fn pattern_of_chrono(pattern: &str) -> Option<String> {
 
 fn micros(text: &str, pattern: &str) -> Option<i64> {
     let mut parsed = Parsed::new();
-    let items: Vec<Item<'_>> = StrftimeItems::new(pattern).collect();
-    parse(&mut parsed, text.trim(), items.iter()).ok()?;
+    // A text may end before the pattern does, and go on after it.
+    let mut rest = text.trim();
+    for item in StrftimeItems::new(pattern) {
+        if rest.is_empty() {
+            break;
+        }
+        rest = parse_and_remainder(&mut parsed, rest, std::iter::once(item)).ok()?;
+    }
     let date: NaiveDate = parsed.to_naive_date().ok()?;
     let has_time = parsed.hour_mod_12().is_some();
     let time = if has_time { whole(parsed)? } else { NaiveTime::MIN };
@@ -127,7 +139,10 @@ mod tests {
         check("Mar 5 2024 3:04 PM", "%b %e %Y %l:%i %p", Some("2024-03-05 15:04:00"));
         check("2024-03-05 01:02:03.25", "%Y-%m-%d %T.%f", Some("2024-03-05 01:02:03.250000"));
         check("2024-13-05", "%Y-%m-%d", None);
-        check("2024-03-05 and more", "%Y-%m-%d", None);
+        check("2024-03-05 and more", "%Y-%m-%d", Some("2024-03-05 00:00:00"));
+        check("2024-03-05", "%Y-%m-%d %H:%i:%s", Some("2024-03-05 00:00:00"));
+        check("200442 Monday", "%X%V %W", Some("2004-10-18 00:00:00"));
+        check("x", "%Y", None);
         check("2024", "%Q", None);
     }
 }

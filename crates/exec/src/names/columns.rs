@@ -39,6 +39,14 @@ pub(super) fn tell_apart(items: &mut [SelectItem]) {
     }
 }
 
+/// The name that a column had before it was told apart.
+pub(crate) fn without_number(name: &str) -> &str {
+    match name.rsplit_once('#') {
+        Some((own, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => own,
+        _ => name,
+    }
+}
+
 /// DataFusion names an expression without its casts, so `7 / 2` and `7 DIV 2` would have one name, and so would `now()` and
 /// `current_date()`, `std(a)` and `stddev(a)`.
 fn is_computed(expr: &Expr) -> bool {

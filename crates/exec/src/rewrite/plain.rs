@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, DataType, Expr, Value};
 
-use super::{binary, call, case, cast, number, text};
+use super::{binary, call, case, cases, cast, number, text};
 
 /// What `name(args)` is; `None`: no function of this kind.
 pub(super) fn as_expression(name: &str, args: &[Expr]) -> Option<Expr> {
@@ -35,6 +35,20 @@ fn of_numbers(name: &str, args: &[Expr]) -> Option<Expr> {
         ("ln" | "dlog1" | "log", [x]) => call("ln", vec![where_it(x, BinaryOperator::Gt)]),
         ("log2", [x]) => call("log2", vec![where_it(x, BinaryOperator::Gt)]),
         ("log10" | "dlog10", [x]) => call("log10", vec![where_it(x, BinaryOperator::Gt)]),
+        ("log", [base, x]) => {
+            let is_base = binary(base.clone(), BinaryOperator::NotEq, number("1"));
+            let both = [where_it(base, BinaryOperator::Gt), where_it(x, BinaryOperator::Gt)];
+            case(is_base, call("log", both.to_vec()), null())
+        }
+        ("power", [x, y]) => {
+            let none = binary(
+                binary(x.clone(), BinaryOperator::Eq, number("0")),
+                BinaryOperator::And,
+                binary(y.clone(), BinaryOperator::Lt, number("0")),
+            );
+            let double = |e: &Expr| cast(e.clone(), DataType::Double(sqlparser::ast::ExactNumberInfo::None));
+            case(none, null(), call("power", vec![double(x), double(y)]))
+        }
         ("count_if", [condition]) => call("count", vec![case(condition.clone(), number("1"), null())]),
         _ => return None,
     })
@@ -58,17 +72,16 @@ fn where_it(x: &Expr, op: BinaryOperator) -> Expr {
 fn of_texts(name: &str, args: &[Expr]) -> Option<Expr> {
     let equal = |a: &Expr, b: &Expr| binary(a.clone(), BinaryOperator::Eq, b.clone());
     Some(match (name, args) {
-        // DataFusion knows no type for a text beside a time.
-        ("coalesce" | "nvl", [first @ .., last]) if !first.is_empty() && args.iter().any(is_text) => {
-            first.iter().rev().fold(last.clone(), |otherwise, value| {
-                case(Expr::IsNotNull(Box::new(value.clone())), value.clone(), otherwise)
-            })
+        // DataFusion knows no type for a text beside a time, nor for a number beside a BOOLEAN.
+        ("coalesce", [first @ .., last]) if !first.is_empty() && args.iter().any(is_literal) => {
+            let known = |value: &Expr| (Expr::IsNotNull(Box::new(value.clone())), value.clone());
+            cases(first.iter().map(known).collect(), last.clone())
         }
+        // Of the type of its first argument.
+        ("nullif", [x, other]) => case(equal(x, other), null(), x.clone()),
         ("space", [count]) => call("repeat", vec![text(" "), count.clone()]),
         ("char", [code]) => call("chr", vec![code.clone()]),
-        ("unhex", [digits]) => {
-            cast(call("decode", vec![digits.clone(), text("hex")]), DataType::Varchar(None))
-        }
+        ("unhex", [digits]) => call("unhex", vec![cast(digits.clone(), DataType::Varchar(None))]),
         ("sha2", [x, Expr::Value(bits)]) => {
             let Value::Number(bits, _) = &bits.value else { return None };
             call("encode", vec![call(&format!("sha{bits}"), vec![x.clone()]), text("hex")])
@@ -84,14 +97,13 @@ fn of_texts(name: &str, args: &[Expr]) -> Option<Expr> {
             case(equal(a, b), number("0"), before)
         }
         ("field", [x, choices @ ..]) if !choices.is_empty() => {
-            choices.iter().enumerate().rev().fold(number("0"), |otherwise, (at, choice)| {
-                case(equal(x, choice), number(&(at + 1).to_string()), otherwise)
-            })
+            let at = |(at, choice): (usize, &Expr)| (equal(x, choice), number(&(at + 1).to_string()));
+            cases(choices.iter().enumerate().map(at).collect(), number("0"))
         }
         ("elt", [n, choices @ ..]) if !choices.is_empty() => {
-            choices.iter().enumerate().rev().fold(null(), |otherwise, (at, choice)| {
-                case(equal(n, &number(&(at + 1).to_string())), choice.clone(), otherwise)
-            })
+            let at =
+                |(at, choice): (usize, &Expr)| (equal(n, &number(&(at + 1).to_string())), choice.clone());
+            cases(choices.iter().enumerate().map(at).collect(), null())
         }
         ("regexp_extract", [x, pattern, group]) => {
             // The whole match is one group more.
@@ -105,8 +117,8 @@ fn of_texts(name: &str, args: &[Expr]) -> Option<Expr> {
     })
 }
 
-fn is_text(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(_))
 }
 
 fn null() -> Expr {

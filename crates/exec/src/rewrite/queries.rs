@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator,
-    TableFactor, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
+    BinaryOperator, DataType, Expr, GroupByExpr, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr,
+    SetOperator, TableFactor, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
 };
 
-use super::{boolean, call, text};
+use super::{boolean, call, cast, number, text};
 use crate::functions::SAME;
 
 /// `MINUS` is `EXCEPT`.
@@ -50,11 +50,14 @@ fn condition(expr: &mut Expr) {
 /// Numbers that `AND`, `OR` and `NOT` take for conditions.
 pub(super) fn conditions(expr: &mut Expr) {
     match expr {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor,
-            right,
-        } => {
+        // To DataFusion it is an operator of bits.
+        Expr::BinaryOp { left, op: op @ BinaryOperator::Xor, right } => {
+            *op = BinaryOperator::NotEq;
+            for side in [left, right] {
+                **side = cast((**side).clone(), DataType::Boolean);
+            }
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
             condition(left);
             condition(right);
         }
@@ -67,23 +70,42 @@ pub(super) fn conditions(expr: &mut Expr) {
 pub(crate) fn query(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = &mut query.order_by {
-        keys.iter_mut().for_each(|key| by_alias(&mut key.expr, &select.projection));
+        keys.iter_mut().for_each(|key| by_item(&mut key.expr, select));
     }
     tell_casts_apart(select, &mut query.order_by);
 }
 
-/// `SELECT sum(v) AS v … ORDER BY sum(v)`: the key is the column, not a sum of it. A plain name is that of a column already.
-fn by_alias(key: &mut Expr, items: &[SelectItem]) {
-    if !matches!(key, Expr::Function(_)) {
+/// `SELECT sum(v) AS v … ORDER BY sum(v)`: the key is the column, not a sum of it; so it is within `abs(sum(v))`. With DISTINCT
+/// each key is a column. A plain name is that of a column already.
+fn by_item(key: &mut Expr, select: &Select) {
+    if matches!(key, Expr::Identifier(_)) {
         return;
     }
-    let alias = items.iter().find_map(|item| match item {
-        SelectItem::ExprWithAlias { expr, alias } if expr == key => Some(alias.clone()),
-        _ => None,
-    });
-    if let Some(alias) = alias {
-        *key = Expr::Identifier(alias);
+    let is_wildcard =
+        |item: &SelectItem| !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    if select.distinct.is_some() && !select.projection.iter().any(is_wildcard) {
+        let is_it = |item: &SelectItem| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr == key,
+            _ => false,
+        };
+        if let Some(at) = select.projection.iter().position(is_it) {
+            *key = number(&(at + 1).to_string());
+            return;
+        }
     }
+    // From the outside: what holds a column may be one itself.
+    let aliased = |expr: &mut Expr| {
+        let alias = select.projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr: own, alias } if own == expr => Some(alias.clone()),
+            _ => None,
+        });
+        if let (Some(alias), Expr::Function(_)) = (alias, &*expr) {
+            *expr = Expr::Identifier(alias);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = aliased(key);
+    let _ = visit_expressions_mut(key, aliased);
 }
 
 /// DataFusion names keys and aggregates without their casts, so `GROUP BY date(t), t` would have one key twice. Where this

@@ -51,11 +51,16 @@ pub(super) fn as_expression(name: &str, args: &[Expr]) -> Option<Expr> {
             plus_days(cast(text("1970-01-01"), DataType::Date), since_1970)
         }
         ("makedate", [year, day]) => {
-            let first = call("concat", vec![cast(year.clone(), DataType::String(None)), text("-01-01")]);
+            let digits =
+                call("lpad", vec![cast(year.clone(), DataType::String(None)), number("4"), text("0")]);
+            let first = call("concat", vec![digits, text("-01-01")]);
             let after = binary(day.clone(), BinaryOperator::Minus, number("1"));
-            let none = binary(day.clone(), BinaryOperator::Lt, number("1"));
+            let date = plus_days(cast(first, DataType::Date), after);
+            let same_year =
+                binary(call("date_part", vec![text("year"), date.clone()]), BinaryOperator::Eq, year.clone());
+            let counts = binary(day.clone(), BinaryOperator::GtEq, number("1"));
             let null = Expr::Value(Value::Null.with_empty_span());
-            case(none, null, plus_days(cast(first, DataType::Date), after))
+            case(binary(counts, BinaryOperator::And, same_year), date, null)
         }
         _ => return None,
     })
