@@ -195,7 +195,9 @@ async fn restore(args: &RestoreArgs, env: &Env) -> Result<()> {
         return Ok(());
     }
     let lock = boot::new_data_dir(&args.data_dir)?;
-    boot::finish_restore(env, plan, &resolver, &args.data_dir).await?;
+    for name in boot::finish_restore(env, plan, &resolver, &args.data_dir).await? {
+        println!("given up: {name}, whose files are gone");
+    }
     drop(lock);
     println!(
         "restored into {}: start it with `cairn start --data-dir {}`",

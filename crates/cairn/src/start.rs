@@ -26,7 +26,11 @@ pub async fn run(args: &StartArgs, env: Env) -> Result<()> {
     log_to_stderr(&config.log)?;
     let shutdown = CancellationToken::new();
     watch_signals(&env, &shutdown)?;
-    let running = cairn_server::start(env, options(args, config)?).await?;
+    let running = tokio::select! {
+        started = cairn_server::start(env, options(args, config)?) => started?,
+        // A start may take its time, and may end at any point as it may be killed.
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let addresses = running.node.addresses;
     println!("Cairn serves: MySQL on {}, HTTP on {}", addresses.mysql, addresses.http);
     running.serve(shutdown).await

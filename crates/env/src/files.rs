@@ -132,7 +132,7 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Where a folder is, so that a copy of it is told apart: host, path, device and inode.
+/// Where a folder is, so that a copy of it is told apart: host, path, device, inode and boot.
 ///
 /// # Errors
 /// `NotFound`, `Unavailable`.
@@ -140,8 +140,10 @@ pub fn place_of(dir: &Path) -> Result<String> {
     let path = dir.canonicalize().map_err(|e| io_error("resolve", dir, &e))?;
     let meta = fs::metadata(&path).map_err(|e| io_error("look at", &path, &e))?;
     // Without a name of the host, path and inode still tell most copies apart.
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Ok(format!("{}:{} ({}:{})", host.trim(), path.display(), meta.dev(), meta.ino()))
+    let kernel = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    // A clone of a machine has its name, paths and inodes, but was booted by itself.
+    let (host, boot) = (kernel("hostname"), kernel("random/boot_id"));
+    Ok(format!("{}:{} ({}:{}, boot {})", host.trim(), path.display(), meta.dev(), meta.ino(), boot.trim()))
 }
 
 /// A lock on a folder, held while the value lives and let go by the system when the process ends.

@@ -4,8 +4,6 @@
 //! the highest [start](crate::Starts). A process asks [`Fence::check`] before it deletes or makes something count; a missing or
 //! unreadable claim is a "no".
 
-use std::collections::BTreeMap;
-
 use cairn_codec::{Format, open, seal};
 use cairn_types::{Error, ErrorKind, Result};
 use futures::TryStreamExt;
@@ -89,24 +87,68 @@ impl Fence {
         Ok(Some(record))
     }
 
-    /// Whether start `start` of `epoch` may write and delete now.
+    /// Whether start `start` of `epoch`, with this nonce, may write and delete now. Start 0 was never told of.
     ///
     /// # Errors
     /// `Fenced` when a higher epoch took over, when another copy of the data directory was started later, or when `epoch` never
-    /// claimed the volume (missing information means "no"); `Corrupt` or `Unavailable` when that cannot be found out.
-    pub async fn check(store: &VolumeStore, cluster: &str, epoch: u64, start: u64) -> Result<()> {
+    /// claimed the volume or the start left no record there (missing information means "no"); `Corrupt` or `Unavailable` when
+    /// that cannot be found out.
+    pub async fn check(
+        store: &VolumeStore,
+        cluster: &str,
+        epoch: u64,
+        (start, nonce): (u64, &str),
+    ) -> Result<()> {
         let newest = Newest::list(store, cluster).await?;
         match newest.epoch {
             Some(higher) if higher > epoch => return Err(taken_over(store, cluster, epoch, higher)),
             Some(newest) if newest == epoch && Self::read(store, cluster, epoch).await?.is_some() => {}
             _ => return Err(unclaimed(store, cluster, epoch)),
         }
-        match newest.starts.get(&epoch) {
-            Some(later) if *later > start => Err(Error::fenced(format!(
-                "another copy of this data directory was started later ({} in volume {}): this process must stop",
-                layout::fence_start(cluster, epoch, *later),
-                store.location()
-            ))),
+        let starts = newest.starts.iter().filter(|(of, ..)| *of == epoch);
+        // Of two that were started as one number the smaller nonce goes on.
+        let is_later = |n: u64, other: &str| n > start || n == start && other < nonce;
+        let mut is_known = start == 0;
+        for (_, number, other) in starts {
+            if is_later(*number, other) {
+                let key = layout::fence_start(cluster, epoch, *number, other);
+                return Err(Error::fenced(format!(
+                    "another copy of this data directory was started later ({key} in volume {}): this process must stop",
+                    store.location()
+                )));
+            }
+            is_known |= (*number, other.as_str()) == (start, nonce);
+        }
+        if is_known {
+            return Ok(());
+        }
+        Err(Error::fenced(format!(
+            "the record of this start ({}) is not in volume {} any more: somebody means to start another copy of the data directory, \
+             so this process must stop",
+            layout::fence_start(cluster, epoch, start, nonce),
+            store.location()
+        )))
+    }
+
+    /// Whether the volume can be written to: tried before anything is claimed.
+    ///
+    /// # Errors
+    /// `ResourceExhausted`, `Unavailable`.
+    pub async fn probe(store: &VolumeStore, cluster: &str, nonce: &str) -> Result<()> {
+        let key = layout::fence_probe(cluster, nonce);
+        store.put_new(&key, nonce.to_owned().into()).await?;
+        store.delete(&key).await
+    }
+
+    /// Takes the claim of `record` back, when it is that of this claimant.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unavailable`.
+    pub async fn withdraw(store: &VolumeStore, record: &FenceRecord) -> Result<()> {
+        match Self::read(store, &record.cluster, record.epoch).await? {
+            Some(held) if held.nonce == record.nonce => {
+                store.delete(&layout::fence(&record.cluster, record.epoch)).await
+            }
             _ => Ok(()),
         }
     }
@@ -115,21 +157,18 @@ impl Fence {
 /// What one listing of a fence folder says.
 struct Newest {
     epoch: Option<u64>,
-    /// The highest start of each epoch.
-    starts: BTreeMap<u64, u64>,
+    /// Epoch, number and nonce.
+    starts: Vec<(u64, u64, String)>,
 }
 
 impl Newest {
     async fn list(store: &VolumeStore, cluster: &str) -> Result<Self> {
-        let mut newest = Self { epoch: None, starts: BTreeMap::new() };
+        let mut newest = Self { epoch: None, starts: Vec::new() };
         let mut objects = store.list(&layout::fence_folder(cluster));
         while let Some(object) = objects.try_next().await? {
             match FenceKey::parse(cluster, &object.key) {
                 Some(FenceKey::Claim { epoch }) => newest.epoch = newest.epoch.max(Some(epoch)),
-                Some(FenceKey::Start { epoch, start }) => {
-                    let highest = newest.starts.entry(epoch).or_default();
-                    *highest = start.max(*highest);
-                }
+                Some(FenceKey::Start { epoch, start, nonce }) => newest.starts.push((epoch, start, nonce)),
                 Some(FenceKey::Sign(_)) | None => {}
             }
         }

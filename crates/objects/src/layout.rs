@@ -78,8 +78,14 @@ pub fn fence(cluster: &str, epoch: u64) -> String {
 
 /// The record of a start.
 #[must_use]
-pub fn fence_start(cluster: &str, epoch: u64, start: u64) -> String {
-    format!("{cluster}/fence/start-{epoch:020}-{start:020}")
+pub fn fence_start(cluster: &str, epoch: u64, start: u64, nonce: &str) -> String {
+    format!("{cluster}/fence/start-{epoch:020}-{start:020}-{nonce}")
+}
+
+/// What a restore writes and removes to learn whether it could claim a volume.
+#[must_use]
+pub fn fence_probe(cluster: &str, nonce: &str) -> String {
+    format!("{cluster}/fence/probe-{nonce}")
 }
 
 /// A sign of a start.
@@ -103,10 +109,10 @@ pub struct Sign {
 }
 
 /// What lies in a fence folder, by its key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FenceKey {
     Claim { epoch: u64 },
-    Start { epoch: u64, start: u64 },
+    Start { epoch: u64, start: u64, nonce: String },
     Sign(Sign),
 }
 
@@ -115,17 +121,20 @@ impl FenceKey {
     #[must_use]
     pub fn parse(cluster: &str, key: &str) -> Option<Self> {
         let name = key.strip_prefix(&fence_folder(cluster))?.strip_prefix('/')?;
-        let (word, numbers) = name.split_once('-')?;
-        let numbers: Vec<u64> = numbers.split('-').map(twenty_digits).collect::<Option<_>>()?;
-        match (word, numbers.as_slice()) {
-            ("epoch", [epoch]) => Some(Self::Claim { epoch: *epoch }),
-            ("start", [epoch, start]) => Some(Self::Start { epoch: *epoch, start: *start }),
-            ("alive" | "stopped", [epoch, start, index, at_ms]) => Some(Self::Sign(Sign {
-                epoch: *epoch,
-                start: *start,
-                index: *index,
-                at_ms: *at_ms,
-                stopped: word == "stopped",
+        let parts: Vec<&str> = name.split('-').collect();
+        match parts.as_slice() {
+            ["epoch", epoch] => Some(Self::Claim { epoch: twenty_digits(epoch)? }),
+            ["start", epoch, start, nonce] if is_write(nonce) => Some(Self::Start {
+                epoch: twenty_digits(epoch)?,
+                start: twenty_digits(start)?,
+                nonce: (*nonce).to_owned(),
+            }),
+            [word @ ("alive" | "stopped"), epoch, start, index, at_ms] => Some(Self::Sign(Sign {
+                epoch: twenty_digits(epoch)?,
+                start: twenty_digits(start)?,
+                index: twenty_digits(index)?,
+                at_ms: twenty_digits(at_ms)?,
+                stopped: *word == "stopped",
             })),
             _ => None,
         }
@@ -323,8 +332,8 @@ mod tests {
         assert_eq!(fence("c1", 3), "c1/fence/epoch-00000000000000000003");
         assert_eq!(FenceKey::parse("c1", &fence("c1", u64::MAX)), Some(FenceKey::Claim { epoch: u64::MAX }));
         assert_eq!(
-            FenceKey::parse("c1", &fence_start("c1", 2, 7)),
-            Some(FenceKey::Start { epoch: 2, start: 7 })
+            FenceKey::parse("c1", &fence_start("c1", 2, 7, "ab")),
+            Some(FenceKey::Start { epoch: 2, start: 7, nonce: "ab".into() })
         );
         for stopped in [false, true] {
             let sign = Sign { epoch: 2, start: 7, index: 50, at_ms: 1_700_000_000_000, stopped };
@@ -335,7 +344,8 @@ mod tests {
             "c2/fence/epoch-00000000000000000003",
             "c1/fence/epoch-00000000000000000003.tmp-1",
             "c1/fence/epoch-00000000000000000003-00000000000000000003",
-            "c1/fence/start-00000000000000000003",
+            "c1/fence/start-00000000000000000003-00000000000000000003",
+            "c1/fence/start-00000000000000000003-00000000000000000003-a.tmp-1",
             "c1/fence/other-00000000000000000003",
         ] {
             assert_eq!(FenceKey::parse("c1", foreign), None, "{foreign}");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cairn_codec::{Format, open, seal};
-use cairn_types::{Error, ErrorKind, Result};
+use cairn_types::{Error, Result};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,9 @@ pub struct OwnStart {
 /// What a volume says of the newest start of an epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seen {
-    pub record: StartRecord,
+    pub start: u64,
+    /// `None`: somebody removed it, and signs are left.
+    pub record: Option<StartRecord>,
     /// Its newest sign.
     pub sign: Option<Sign>,
 }
@@ -58,11 +60,13 @@ impl OwnStart {
     /// Whether this directory may be started when a volume says `seen`.
     #[must_use]
     pub fn judge(&self, seen: Option<&Seen>) -> Verdict {
-        let Some(Seen { record, sign }) = seen else { return Verdict::Go };
-        let key = layout::fence_start(&self.cluster, self.epoch, record.start);
-        if record.start < self.start {
+        let Some(Seen { start, record, sign }) = seen else { return Verdict::Go };
+        if *start < self.start {
             return Verdict::Go;
         }
+        // Whoever removed the record wants to start this one; what still runs must end first.
+        let Some(record) = record else { return Verdict::Watch };
+        let key = layout::fence_start(&self.cluster, self.epoch, record.start, &record.nonce);
         if (record.start, &record.nonce) != (self.start, &self.nonce) {
             return Verdict::Refuse(format!(
                 "another copy of this data directory was started since this one stopped, at {}: go on with that one. If it is lost, \
@@ -92,7 +96,7 @@ impl OwnStart {
         match self.judge(now) {
             Verdict::Watch if newest(before) != newest(now) => Verdict::Refuse(format!(
                 "a process is running on another copy of this data directory, at {}: stop it first",
-                now.map_or("an unknown place", |seen| &seen.record.place)
+                now.and_then(|seen| seen.record.as_ref()).map_or("an unknown place", |record| &record.place)
             )),
             other => other,
         }
@@ -108,19 +112,24 @@ impl Starts {
     /// # Errors
     /// `Corrupt` when its record cannot be read; `Unavailable`.
     pub async fn look(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<Option<Seen>> {
-        let (mut newest, mut signs) = (None, Vec::new());
+        let (mut starts, mut signs) = (Vec::new(), Vec::new());
         for (_, key) in keys(store, cluster).await? {
             match key {
-                FenceKey::Start { epoch: e, start } if e == epoch => newest = newest.max(Some(start)),
+                FenceKey::Start { epoch: e, start, nonce } if e == epoch => starts.push((start, nonce)),
                 FenceKey::Sign(sign) if sign.epoch == epoch => signs.push(sign),
                 _ => {}
             }
         }
-        let Some(start) = newest else { return Ok(None) };
-        let record = read(store, cluster, epoch, start).await?;
+        let numbers = starts.iter().map(|(start, _)| *start).chain(signs.iter().map(|sign| sign.start));
+        let Some(start) = numbers.max() else { return Ok(None) };
+        // Of two with one number the smaller nonce goes on.
+        let record = match starts.into_iter().filter(|(n, _)| *n == start).map(|(_, nonce)| nonce).min() {
+            Some(nonce) => Some(read(store, cluster, epoch, (start, &nonce)).await?),
+            None => None,
+        };
         // The furthest one counts, and of two of one index the later.
         let sign = signs.into_iter().filter(|s| s.start == start).max_by_key(|s| (s.index, s.at_ms));
-        Ok(Some(Seen { record, sign }))
+        Ok(Some(Seen { start, record, sign }))
     }
 
     /// Whether `cluster` was ever started on this volume.
@@ -131,35 +140,35 @@ impl Starts {
         Ok(keys(store, cluster).await?.iter().any(|(_, key)| matches!(key, FenceKey::Start { .. })))
     }
 
-    /// Says that a start has happened: of all that have one number exactly one succeeds.
+    /// Says that a start has happened. Of several with one number the one with the smallest nonce goes on, see
+    /// [`Fence::check`](crate::Fence::check).
     ///
     /// # Errors
-    /// `Fenced` when another one was quicker; `Unavailable`.
+    /// `Unavailable`.
     pub async fn put(store: &VolumeStore, record: &StartRecord) -> Result<()> {
-        let key = layout::fence_start(&record.cluster, record.epoch, record.start);
+        let key = layout::fence_start(&record.cluster, record.epoch, record.start, &record.nonce);
         let json =
             serde_json::to_vec(record).map_err(|e| Error::internal(format!("a start is no JSON: {e}")))?;
-        match store.put_new(&key, seal(Format::Start, START_VERSION, &json).into()).await {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::fenced(format!(
-                "another copy of this data directory was started in the same moment ({key} in volume {}): this process must \
-                 stop",
-                store.location()
-            ))),
-            done => done,
-        }
+        store.put_new(&key, seal(Format::Start, START_VERSION, &json).into()).await
     }
 
-    /// Leaves a sign and removes what it makes needless: older signs and records of this and lower epochs.
+    /// Leaves a sign and removes what it makes needless: older signs and records, and the claims of lower epochs. Where the start
+    /// left no record there is nothing to sign.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn sign(store: &VolumeStore, cluster: &str, sign: &Sign) -> Result<()> {
-        let key = layout::fence_sign(cluster, sign);
-        store.put_new(&key, Bytes::new()).await?;
         let by = (sign.epoch, sign.start);
-        let needless = keys(store, cluster).await?.into_iter().filter(|(_, other)| match other {
-            FenceKey::Claim { .. } => false,
-            FenceKey::Start { epoch, start } => (*epoch, *start) < by,
+        let found = keys(store, cluster).await?;
+        let is_own =
+            |key: &FenceKey| matches!(key, FenceKey::Start { epoch, start, .. } if (*epoch, *start) == by);
+        if !found.iter().any(|(_, key)| is_own(key)) {
+            return Ok(());
+        }
+        store.put_new(&layout::fence_sign(cluster, sign), Bytes::new()).await?;
+        let needless = found.into_iter().filter(|(_, other)| match other {
+            FenceKey::Claim { epoch } => *epoch < sign.epoch,
+            FenceKey::Start { epoch, start, .. } => (*epoch, *start) < by,
             FenceKey::Sign(other) => (other.epoch, other.start) <= by && other != sign,
         });
         let needless: Vec<String> = needless.map(|(key, _)| key).collect();
@@ -173,11 +182,18 @@ async fn keys(store: &VolumeStore, cluster: &str) -> Result<Vec<(String, FenceKe
     Ok(listed.into_iter().filter_map(parsed).collect())
 }
 
-async fn read(store: &VolumeStore, cluster: &str, epoch: u64, start: u64) -> Result<StartRecord> {
-    let key = layout::fence_start(cluster, epoch, start);
+async fn read(
+    store: &VolumeStore,
+    cluster: &str,
+    epoch: u64,
+    (start, nonce): (u64, &str),
+) -> Result<StartRecord> {
+    let key = layout::fence_start(cluster, epoch, start, nonce);
     let bytes = store.get(&key).await?;
     let record = decode(&bytes).map_err(|e| e.context(format!("{key} in volume {}", store.location())))?;
-    if (record.cluster.as_str(), record.epoch, record.start) != (cluster, epoch, start) {
+    if (record.cluster.as_str(), record.epoch, record.start, record.nonce.as_str())
+        != (cluster, epoch, start, nonce)
+    {
         return Err(Error::corrupt(format!(
             "{key} in volume {} is the record of another start",
             store.location()
@@ -217,7 +233,7 @@ mod tests {
             started_ms: 7,
         };
         let sign = sign.map(|(index, stopped)| Sign { epoch: 2, start, index, at_ms: 9, stopped });
-        Seen { record, sign }
+        Seen { start, record: Some(record), sign }
     }
 
     #[test]
@@ -241,6 +257,10 @@ mod tests {
         check(Some(seen(5, "n5", "there", Some((100, true)))), "go");
         check(Some(seen(5, "other", "here", None)), "was started since this one stopped, at here");
         check(Some(seen(6, "n6", "there", None)), "was started since this one stopped, at there");
+        let removed = |start: u64| Seen { record: None, ..seen(start, "", "", Some((120, false))) };
+        check(Some(removed(4)), "go");
+        check(Some(removed(5)), "watch");
+        check(Some(removed(6)), "watch");
     }
 
     #[test]
@@ -257,7 +277,7 @@ mod tests {
 
     #[test]
     fn golden_start_stays_readable() {
-        let record = seen(5, "n5", "host:/data 1:2", None).record;
+        let record = seen(5, "n5", "host:/data 1:2", None).record.unwrap();
         let golden = include_bytes!("../tests/golden/start-v1.bin");
         assert_eq!(decode(golden).unwrap(), record);
         let json = serde_json::to_vec(&record).unwrap();

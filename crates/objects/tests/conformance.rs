@@ -130,7 +130,7 @@ async fn one_of_many_writers_wins(store: &VolumeStore) {
 async fn of_two_copies_the_later_start_counts(store: &VolumeStore) {
     drop_claims(store).await;
     Fence::claim(store, &claim(3, "n")).await.unwrap();
-    Fence::check(store, "c1", 3, 0).await.expect("no start was ever told");
+    Fence::check(store, "c1", 3, (0, "")).await.expect("no start was ever told");
     let start = |epoch: u64, start: u64, nonce: &str| StartRecord {
         cluster: "c1".into(),
         epoch,
@@ -143,23 +143,36 @@ async fn of_two_copies_the_later_start_counts(store: &VolumeStore) {
     Starts::put(store, &start(2, 9, "x")).await.unwrap();
     Starts::put(store, &start(3, 1, "a")).await.unwrap();
     Starts::put(store, &start(3, 1, "a")).await.expect("the same one again, after a lost answer");
-    let second = Starts::put(store, &start(3, 1, "b")).await.unwrap_err();
-    assert_eq!(second.kind(), ErrorKind::Fenced, "{second}");
-    Fence::check(store, "c1", 3, 1).await.expect("starts of lower epochs do not count");
+    Starts::put(store, &start(3, 1, "b")).await.unwrap();
+    Fence::check(store, "c1", 3, (1, "a")).await.expect("starts of lower epochs do not count");
+    let second = Fence::check(store, "c1", 3, (1, "b")).await.unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Fenced, "of two with one number one goes on: {second}");
+    store.delete("c1/fence/start-00000000000000000003-00000000000000000001-b").await.unwrap();
+    let unknown = Fence::check(store, "c1", 3, (1, "b")).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Fenced, "{unknown}");
     let sign = |start: u64, index: u64, stopped: bool| Sign { epoch: 3, start, index, at_ms: index, stopped };
     for (index, stopped) in [(5, false), (7, false), (7, true)] {
         Starts::sign(store, "c1", &sign(1, index, stopped)).await.unwrap();
         let seen = Starts::look(store, "c1", 3).await.unwrap().unwrap();
-        assert_eq!((seen.record, seen.sign), (start(3, 1, "a"), Some(sign(1, index, stopped))));
+        assert_eq!((seen.record, seen.sign), (Some(start(3, 1, "a")), Some(sign(1, index, stopped))));
     }
     Starts::put(store, &start(3, 2, "c")).await.unwrap();
-    assert_eq!(Fence::check(store, "c1", 3, 1).await.unwrap_err().kind(), ErrorKind::Fenced);
-    Fence::check(store, "c1", 3, 2).await.unwrap();
+    assert_eq!(Fence::check(store, "c1", 3, (1, "a")).await.unwrap_err().kind(), ErrorKind::Fenced);
+    Fence::check(store, "c1", 3, (2, "c")).await.unwrap();
     // Who was passed leaves what the later one has said.
     Starts::sign(store, "c1", &sign(1, 8, false)).await.unwrap();
-    assert_eq!(Starts::look(store, "c1", 3).await.unwrap().unwrap().record, start(3, 2, "c"));
+    assert_eq!(Starts::look(store, "c1", 3).await.unwrap().unwrap().record, Some(start(3, 2, "c")));
     Starts::sign(store, "c1", &sign(2, 9, false)).await.unwrap();
     assert_eq!(keys(store, "c1/fence").await.len(), 3, "a claim, a start and a sign are left");
+    // Without its record, signs still tell of a start.
+    store.delete("c1/fence/start-00000000000000000003-00000000000000000002-c").await.unwrap();
+    let seen = Starts::look(store, "c1", 3).await.unwrap().unwrap();
+    assert_eq!((seen.start, seen.record, seen.sign), (2, None, Some(sign(2, 9, false))));
+    Fence::probe(store, "c1", "n").await.unwrap();
+    Fence::withdraw(store, &claim(3, "another")).await.unwrap();
+    assert_eq!(Fence::newest_epoch(store, "c1").await.unwrap(), Some(3));
+    Fence::withdraw(store, &claim(3, "n")).await.unwrap();
+    assert_eq!(Fence::newest_epoch(store, "c1").await.unwrap(), None);
     drop_claims(store).await;
 }
 
@@ -181,20 +194,20 @@ async fn one_of_many_claims_wins(store: &VolumeStore) {
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1, "{outcomes:?}");
     assert!(outcomes.iter().flat_map(|o| o.as_ref().err()).all(|e| e.kind() == ErrorKind::Fenced));
-    Fence::check(store, "c1", 4, 0).await.unwrap();
+    Fence::check(store, "c1", 4, (0, "")).await.unwrap();
     drop_claims(store).await;
 }
 
 async fn a_higher_epoch_fences_a_lower_one(store: &VolumeStore) {
     assert_eq!(Fence::newest_epoch(store, "c1").await.unwrap(), None);
-    let missing = Fence::check(store, "c1", 3, 0).await.unwrap_err();
+    let missing = Fence::check(store, "c1", 3, (0, "")).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Fenced, "no claim is no right: {missing}");
     Fence::claim(store, &claim(3, "n")).await.unwrap();
     Fence::claim(store, &claim(3, "n")).await.expect("the owner may claim again");
-    Fence::check(store, "c1", 3, 0).await.unwrap();
+    Fence::check(store, "c1", 3, (0, "")).await.unwrap();
     Fence::claim(store, &claim(4, "m")).await.unwrap();
     assert_eq!(Fence::newest_epoch(store, "c1").await.unwrap(), Some(4));
-    let fenced = Fence::check(store, "c1", 3, 0).await.unwrap_err();
+    let fenced = Fence::check(store, "c1", 3, (0, "")).await.unwrap_err();
     assert_eq!(fenced.kind(), ErrorKind::Fenced);
     assert!(fenced.message().starts_with("epoch 3 of cluster c1 was taken over by epoch 4"), "{fenced}");
     assert_eq!(Fence::claim(store, &claim(3, "n")).await.unwrap_err().kind(), ErrorKind::Fenced);
@@ -202,7 +215,7 @@ async fn a_higher_epoch_fences_a_lower_one(store: &VolumeStore) {
 
     // A damaged claim is not a right.
     store.put_new(&cairn_objects::layout::fence("c1", 5), "garbage".into()).await.unwrap();
-    assert_eq!(Fence::check(store, "c1", 5, 0).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(Fence::check(store, "c1", 5, (0, "")).await.unwrap_err().kind(), ErrorKind::Corrupt);
     drop_claims(store).await;
 }
 

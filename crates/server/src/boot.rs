@@ -161,6 +161,16 @@ fn is_new(data_dir: &Path) -> Result<bool> {
     }
 }
 
+fn holds_cluster(data_dir: &Path) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!(
+            "data directory {} holds a cluster already: nothing was changed. Name a new --data-dir",
+            data_dir.display()
+        ),
+    )
+}
+
 fn restore_onto(data_dir: &Path, file: &Path) -> Error {
     Error::new(
         ErrorKind::AlreadyExists,
@@ -266,10 +276,11 @@ async fn restore_into(
         tracing::warn!(snapshot = name, defect, "passed over");
     }
     begin_restore(data_dir)?;
-    finish_restore(env, plan, &resolver, data_dir).await
+    finish_restore(env, plan, &resolver, data_dir).await.map(drop)
 }
 
-/// Carries a checked plan out: takes the cluster over in its volumes, and makes the data directory.
+/// Carries a checked plan out: takes the cluster over in its volumes, and makes the data directory. Gives the snapshots that
+/// the restored cluster forgets, because their files are gone.
 ///
 /// # Errors
 /// `Corrupt` for a plan with problems; `Fenced` when another restore was quicker; `Unavailable`.
@@ -278,25 +289,53 @@ pub async fn finish_restore(
     plan: restore::RestorePlan,
     resolver: &dyn VolumeResolver,
     data_dir: &Path,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     plan.check()?;
-    try_data_dir(env, data_dir, &plan).await?;
-    let restored = restore::execute(env, plan, resolver).await?;
-    let (cluster, epoch) = (restored.catalog.cluster().id.clone(), restored.epoch);
-    let made = make_restored(env, data_dir, restored).await;
-    made.map_err(|e| {
-        e.context(format!(
-            "cluster {cluster} was taken over as epoch {epoch}, so the old process has stopped or will, but {} could not be made. \
-             See to the cause and restore again, into another directory",
+    if let Err(cause) = try_data_dir(env, data_dir, &plan).await {
+        forget_restore(data_dir);
+        return Err(cause.context(format!(
+            "{} cannot take the restored cluster: nothing was changed, and the old process goes on. Make room, or name another \
+             directory",
             data_dir.display()
-        ))
-    })
+        )));
+    }
+    let restored = match restore::execute(env, plan, resolver).await {
+        Ok(restored) => restored,
+        Err(cause) => {
+            forget_restore(data_dir);
+            return Err(cause);
+        }
+    };
+    for name in &restored.given_up {
+        tracing::warn!(snapshot = name, "its files are gone: the restored cluster forgets it");
+    }
+    match make_restored(env, data_dir, &restored).await {
+        Ok(()) => Ok(restored.given_up),
+        Err(cause) => {
+            // What was made must not be taken for a whole directory.
+            let half = files::remove(&data_dir.join("IDENTITY"));
+            tracing::debug!(?half, "the restored data directory could not be made");
+            Err(restored.give_back(cause).await)
+        }
+    }
 }
+
+/// Nothing was made in the directory: it may be used again.
+fn forget_restore(data_dir: &Path) {
+    let cleaned =
+        files::remove_dir_all(&data_dir.join(TRIAL)).and_then(|()| files::remove(&data_dir.join(RESTORING)));
+    if let Err(error) = cleaned {
+        tracing::warn!(%error, "what a failed restore left in the data directory could not be removed");
+    }
+}
+
+/// The folder in which a journal is tried.
+const TRIAL: &str = "trial";
 
 /// Makes and removes a journal as the restored one will be, and some room beside: a disk that cannot take it must not cost the
 /// old cluster its volumes.
 async fn try_data_dir(env: &Env, data_dir: &Path, plan: &restore::RestorePlan) -> Result<()> {
-    let trial = data_dir.join("trial");
+    let trial = data_dir.join(TRIAL);
     let catalog = CatalogState(Arc::new(plan.catalog().clone()));
     let journal =
         Journal::create(&trial, env.clone(), Options::default(), plan.marker.index, catalog).await?;
@@ -305,13 +344,13 @@ async fn try_data_dir(env: &Env, data_dir: &Path, plan: &restore::RestorePlan) -
     files::remove_dir_all(&trial)
 }
 
-async fn make_restored(env: &Env, data_dir: &Path, restored: restore::Restored) -> Result<()> {
+async fn make_restored(env: &Env, data_dir: &Path, restored: &restore::Restored) -> Result<()> {
     let identity = Identity {
         cluster: restored.catalog.cluster().id.clone(),
         epoch: restored.epoch,
-        nonce: restored.nonce,
+        nonce: restored.nonce.clone(),
     };
-    let catalog = CatalogState(Arc::new(restored.catalog));
+    let catalog = CatalogState(Arc::new(restored.catalog.clone()));
     make_data_dir(env, data_dir, &identity, restored.index, catalog).await
 }
 
@@ -325,7 +364,7 @@ const RESTORING: &str = "RESTORING";
 pub fn new_data_dir(data_dir: &Path) -> Result<DirLock> {
     let mut lock = DirLock::take_new(data_dir)?;
     if !is_new(data_dir)? {
-        return Err(restore_onto(data_dir, Path::new("a snapshot")));
+        return Err(holds_cluster(data_dir));
     }
     begin_restore(data_dir)?;
     lock.keep();

@@ -1,7 +1,9 @@
 //! Whether this process may write and delete in the volumes of its cluster: each has a fence that says which epoch may, and
 //! which start of it (docs/rfcs/0006-starts.md).
 
+use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, Volume};
 use cairn_env::{Env, files};
@@ -14,54 +16,71 @@ use crate::node::Node;
 
 /// For how long a volume without rows is waited for: a start must not hang on what nobody needs.
 const ROWLESS_WAIT_MS: u64 = 3_000;
-/// For how long a volume is watched for signs of another process: more than twice as long as between two signs.
+/// For how long volumes are watched for signs of another process: more than twice as long as between two signs.
 const WATCH_MS: u64 = 12_000;
-/// Between two looks while a volume is watched.
+/// Between two looks while volumes are watched.
 const LOOK_MS: u64 = 500;
 
-/// Begins a start of this data directory: refused when another copy of it runs, was started later, or has come further.
+/// Begins a start of this data directory: refused when another copy of it runs, was started later, or has come further. Every
+/// volume that answers is asked; a copy may be from before the first row.
 ///
 /// # Errors
 /// `Fenced` for these; `Unavailable` or `Corrupt` when a volume with rows cannot say.
 pub async fn begin(node: &Node) -> Result<()> {
     let catalog = node.catalog();
-    let stores = stores_with_rows(node, &catalog)?;
     let own = own_start(node, &catalog)?;
-    for store in &stores {
-        admit(node, &own, store).await?;
-    }
-    let number = own.start + 1;
+    let asked = catalog.volumes().map(|volume| admit(node, &own, &catalog, volume));
+    let seen = futures::future::try_join_all(asked).await?;
+    let newest = seen.into_iter().flatten().max().unwrap_or(0);
+    let number = newest.max(own.start) + 1;
     node.propose(Command::BeginStart { number, nonce: node.env.random_hex() }).await?;
     node.env.failpoint("start.after_entry")?;
-    for store in &stores {
-        announce(node, store).await?;
+    for store in stores_with_rows(node, &catalog)? {
+        announce(node, &store).await?;
     }
     node.env.failpoint("start.after_record")
 }
 
-/// Asks what `store` says of other copies, and watches it where that is not clear.
-async fn admit(node: &Node, own: &OwnStart, store: &VolumeStore) -> Result<()> {
-    let look = || Starts::look(store, &own.cluster, own.epoch);
-    let first = look().await?;
+/// Asks what `volume` says of other copies, and watches it where that is not clear: the newest start there.
+async fn admit(node: &Node, own: &OwnStart, catalog: &Catalog, volume: &Volume) -> Result<Option<u64>> {
+    let first = match look(node, own, volume).await {
+        // It is claimed before it is used; what it says is asked then.
+        Err(e) if e.kind() == ErrorKind::Unavailable && !catalog.holds_rows(volume.id) => return Ok(None),
+        first => first?,
+    };
     let mut verdict = own.judge(first.as_ref());
     if verdict == Verdict::Watch {
-        tell_of_watch(store, first.as_ref());
+        tell_of_watch(volume, first.as_ref());
     }
     let watch = node.env.stopwatch();
     while verdict == Verdict::Watch && watch.elapsed_ms() < WATCH_MS {
         node.env.sleep_ms(LOOK_MS).await;
-        verdict = own.judge_watched(first.as_ref(), look().await?.as_ref());
+        verdict = own.judge_watched(first.as_ref(), look(node, own, volume).await?.as_ref());
     }
     match verdict {
-        Verdict::Refuse(why) => Err(Error::fenced(format!("volume {}: {why}", store.location()))),
-        Verdict::Go | Verdict::Watch => Ok(()),
+        Verdict::Refuse(why) => Err(Error::fenced(format!("volume {}: {why}", volume.location))),
+        Verdict::Go | Verdict::Watch => Ok(first.map(|seen| seen.start)),
     }
 }
 
-fn tell_of_watch(store: &VolumeStore, seen: Option<&Seen>) {
-    let place = seen.map(|seen| seen.record.place.as_str());
+async fn look(node: &Node, own: &OwnStart, volume: &Volume) -> Result<Option<Seen>> {
+    let store = node.storage.volumes.open(volume)?;
+    let looked = Starts::look(&store, &own.cluster, own.epoch);
+    if node.catalog().holds_rows(volume.id) { looked.await } else { in_time(node, looked).await }
+}
+
+/// What does not answer in time is unavailable.
+async fn in_time<T>(node: &Node, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        answer = answer => answer,
+        () = node.env.sleep_ms(ROWLESS_WAIT_MS) => Err(Error::unavailable("it does not answer")),
+    }
+}
+
+fn tell_of_watch(volume: &Volume, seen: Option<&Seen>) {
+    let place = seen.and_then(|seen| seen.record.as_ref()).map(|record| record.place.as_str());
     tracing::warn!(
-        volume = store.location(),
+        volume = volume.location,
         last_started_at = place,
         "this data directory was last started at another place and not ended cleanly: looking for {} seconds whether it runs there",
         WATCH_MS / 1_000
@@ -89,16 +108,14 @@ pub async fn sign(node: &Node, stopped: bool) {
     let cluster = catalog.cluster();
     let (epoch, start) = (cluster.epoch, cluster.start.number);
     let sign = Sign { epoch, start, index: state.index, at_ms: node.env.now_ms(), stopped };
-    for volume in catalog.volumes() {
-        let signed = async { Starts::sign(&node.storage.volumes.open(volume)?, &cluster.id, &sign).await };
-        let signed = tokio::select! {
-            signed = signed => signed,
-            () = node.env.sleep_ms(ROWLESS_WAIT_MS) => Err(Error::unavailable("it does not answer")),
-        };
-        if let Err(error) = signed {
-            tracing::warn!(%error, volume = volume.name, "no sign of this process could be left in a volume");
+    let one = |volume: Arc<Volume>| async move {
+        let signed = async { Starts::sign(&node.storage.volumes.open(&volume)?, &cluster.id, &sign).await };
+        if let Err(error) = in_time(node, signed).await {
+            tracing::debug!(%error, volume = volume.name, "no sign of this process could be left in a volume");
         }
-    }
+    };
+    // All at once: one that hangs must not delay what the others say.
+    futures::future::join_all(catalog.volumes().map(|volume| one(Arc::clone(volume)))).await;
 }
 
 /// Asks each volume. One that holds no rows is claimed instead: a restore claims what it needs, and a volume that is empty or
@@ -109,19 +126,28 @@ pub async fn sign(node: &Node, stopped: bool) {
 /// this one; `Unavailable` or `Corrupt` when that of a volume with rows cannot be found out.
 pub async fn check(node: &Node) -> Result<Vec<Error>> {
     let catalog = node.catalog();
-    let mut unclaimed = Vec::new();
-    for volume in catalog.volumes() {
-        if catalog.holds_rows(volume.id) {
-            check_store(&catalog, &node.storage.volumes.open(volume)?).await?;
-            continue;
-        }
-        match claim_rowless(node, volume).await {
-            Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
-            Err(error) => unclaimed.push(error),
-            Ok(()) => {}
-        }
-    }
-    Ok(unclaimed)
+    let one =
+        |volume: Arc<Volume>| {
+            let catalog = &catalog;
+            async move {
+                if catalog.holds_rows(volume.id) {
+                    return check_store(catalog, &node.storage.volumes.open(&volume)?).await.map(|()| None);
+                }
+                match in_time(node, claim_rowless(node, catalog, &volume)).await {
+                    Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
+                    Err(error) => Ok(Some(error.context(format!(
+                        "storage volume '{}' holds no rows, and cannot be used",
+                        volume.name
+                    )))),
+                    Ok(()) => Ok(None),
+                }
+            }
+        };
+    let answers = futures::future::join_all(catalog.volumes().map(|volume| one(Arc::clone(volume)))).await;
+    // Who was fenced out must know it, whatever else is wrong.
+    let (fenced, others): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|a| a.as_ref().is_err_and(|e| e.kind() == ErrorKind::Fenced));
+    fenced.into_iter().chain(others).filter_map(Result::transpose).collect()
 }
 
 /// Asks one volume.
@@ -129,18 +155,19 @@ pub async fn check(node: &Node) -> Result<Vec<Error>> {
 /// # Errors
 /// As [`check`].
 pub async fn check_store(catalog: &Catalog, store: &VolumeStore) -> Result<()> {
-    let cluster = catalog.cluster();
-    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await
+    cairn_storage::check_fence(store, catalog.cluster()).await
 }
 
-async fn claim_rowless(node: &Node, volume: &Volume) -> Result<()> {
+async fn claim_rowless(node: &Node, catalog: &Catalog, volume: &Volume) -> Result<()> {
     let store = node.storage.volumes.open(volume)?;
-    let answered = tokio::select! {
-        claimed = claim_and_announce(node, &store) => claimed,
-        () = node.env.sleep_ms(ROWLESS_WAIT_MS) => Err(Error::unavailable("it does not answer")),
-    };
-    answered
-        .map_err(|e| e.context(format!("storage volume '{}' holds no rows, and cannot be used", volume.name)))
+    let cluster = &catalog.cluster().id;
+    // A mount point without its disk is another volume.
+    if catalog.holds_files(volume.id) && Fence::newest_epoch(&store, cluster).await?.is_none() {
+        return Err(Error::unavailable(
+            "snapshots of this cluster should be there, and nothing is: is its disk mounted?",
+        ));
+    }
+    claim_and_announce(node, &store).await
 }
 
 /// Tries a new volume and claims it for this incarnation of the cluster.
@@ -155,6 +182,11 @@ pub async fn claim_volume(node: &Node, store: &VolumeStore) -> Result<()> {
 /// A volume that is claimed knows of this start, so that no other copy of the directory takes it for its own.
 async fn claim_and_announce(node: &Node, store: &VolumeStore) -> Result<()> {
     claim(&node.env, store, &identity(&node.data_dir)?).await?;
+    let own = own_start(node, &node.catalog())?;
+    // It may not have been asked when this process started.
+    if let Verdict::Refuse(why) = own.judge(Starts::look(store, &own.cluster, own.epoch).await?.as_ref()) {
+        return Err(Error::fenced(format!("volume {}: {why}", store.location())));
+    }
     announce(node, store).await?;
     check_store(&node.catalog(), store).await
 }

@@ -2,7 +2,8 @@
 
 use cairn_catalog::{Catalog, Command, Snapshot, SnapshotState};
 use cairn_env::Env;
-use cairn_objects::{Fence, VolumeStore, layout};
+use cairn_objects::{VolumeStore, layout};
+use cairn_storage::check_fence;
 use cairn_storage::meta::Meta;
 use cairn_types::{Error, Result, SnapshotId};
 use futures::TryStreamExt;
@@ -44,7 +45,7 @@ async fn remove_folder(
     snapshot: &Snapshot,
 ) -> Result<String> {
     let cluster = catalog.cluster();
-    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
+    check_fence(store, cluster).await?;
     if let SnapshotStatus::Finished(marker) = status(store, &cluster.id, &snapshot.name).await?
         && !marker.belongs_to(catalog, snapshot)
     {
@@ -71,7 +72,7 @@ pub(crate) async fn remove_torn(store: &VolumeStore, catalog: &Catalog, name: &s
     if catalog.snapshots().any(|s| s.name == name && !s.is_gone()) {
         return Ok(());
     }
-    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
+    check_fence(store, cluster).await?;
     match status(store, &cluster.id, name).await? {
         SnapshotStatus::Finished(_) | SnapshotStatus::Damaged(_) => Ok(()),
         SnapshotStatus::Torn => remove_rest(store, &cluster.id, name).await,
@@ -92,7 +93,7 @@ pub async fn remove_unknown(store: &VolumeStore, catalog: &Catalog, name: &str) 
     if !folders.iter().any(|folder| folder == name) {
         return Err(Error::not_found(format!("there is no snapshot '{name}' in {}", store.location())));
     }
-    Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
+    check_fence(store, cluster).await?;
     store.delete(&layout::snapshot_marker(&cluster.id, name)).await?;
     remove_rest(store, &cluster.id, name).await
 }

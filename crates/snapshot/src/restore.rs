@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use cairn_catalog::restore::VolumeOverride;
-use cairn_catalog::{Catalog, Command, Snapshot, SnapshotState, Stamp, Trim};
+use cairn_catalog::{Catalog, Command, Snapshot, SnapshotState, Stamp, Trim, Volume};
 use cairn_env::Env;
 use cairn_objects::{Fence, FenceRecord, VolumeStore};
 use cairn_types::{Error, ErrorKind, Result};
@@ -77,6 +77,23 @@ pub struct Restored {
     pub epoch: u64,
     /// The nonce of the claims; it belongs into the new data directory, to claim further volumes with.
     pub nonce: String,
+    /// Older snapshots that the cluster forgets, because their files are gone.
+    pub given_up: Vec<String>,
+    takeover: Takeover,
+}
+
+/// The claims of a restore.
+#[derive(Clone, Debug)]
+struct Takeover {
+    record: FenceRecord,
+    stores: Vec<VolumeStore>,
+}
+
+impl Restored {
+    /// Gives the cluster back to whom it was taken from, for a restore that cannot be ended: says what has become of it.
+    pub async fn give_back(self, cause: Error) -> Error {
+        self.takeover.give_back(cause).await
+    }
 }
 
 /// Checks everything and changes nothing. `store` is the volume at `request.source.location`.
@@ -154,16 +171,28 @@ fn tables(catalog: &Catalog) -> Vec<TablePlan> {
     plans
 }
 
-/// Takes the cluster over: from here on the old one can neither write nor delete in the volumes that this one uses.
+/// Takes the cluster over: from here on the old one can neither write nor delete in the volumes that this one uses. When it
+/// fails the cluster is given back.
 ///
 /// # Errors
-/// `Corrupt` or `Unavailable` when the plan has problems, or when files went away between the plan and the takeover; `Fenced` when another
-/// restore was quicker; `Unavailable`.
+/// `Corrupt` or `Unavailable` when the plan has problems, or when files went away between the plan and the takeover; `Fenced` when
+/// another restore was quicker; `ResourceExhausted`, `Unavailable`.
 pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver) -> Result<Restored> {
     plan.check()?;
     env.failpoint("restore.after_check")?;
-    let nonce = env.random_hex();
-    let epoch = take_over(env, &plan, &nonce).await?;
+    let takeover = take_over(env, &plan).await?;
+    match after_takeover(env, plan, resolver, takeover.clone()).await {
+        Ok(restored) => Ok(restored),
+        Err(cause) => Err(takeover.give_back(cause).await),
+    }
+}
+
+async fn after_takeover(
+    env: &Env,
+    plan: RestorePlan,
+    resolver: &dyn VolumeResolver,
+    takeover: Takeover,
+) -> Result<Restored> {
     env.failpoint("restore.after_fence")?;
 
     // Until the fence stood, the old cluster may have dropped the snapshot or let files go.
@@ -175,17 +204,18 @@ pub async fn execute(env: &Env, plan: RestorePlan, resolver: &dyn VolumeResolver
     let findings = check_files(&place, &opened, plan.closeness, &meter).await?;
     refuse(&findings.problems, name)?;
 
-    let index = plan.marker.index;
+    let (index, epoch) = (plan.marker.index, takeover.record.epoch);
     let now = Stamp { index, time_ms: env.now_ms() };
     let mut catalog = opened.catalog.clone();
     finish_snapshot(&mut catalog, &plan.marker, now)?;
     finish_others(&mut catalog, &opened, resolver, now).await?;
-    drop_lost_snapshots(&mut catalog, &opened, resolver, now).await?;
+    let given_up = drop_lost_snapshots(&mut catalog, &opened, resolver, now).await?;
     if !findings.recycled.is_empty() {
         empty_recycle_bin(&mut catalog, now)?;
     }
     let catalog = catalog.restored(epoch, name, &overrides, now)?;
-    Ok(Restored { catalog, index, epoch, nonce })
+    let nonce = takeover.record.nonce.clone();
+    Ok(Restored { catalog, index, epoch, nonce, given_up, takeover })
 }
 
 fn refuse(problems: &[Problem], name: &str) -> Result<()> {
@@ -204,8 +234,9 @@ fn refuse(problems: &[Problem], name: &str) -> Result<()> {
     })
 }
 
-/// Claims every volume for an epoch above all that were ever claimed in any of them.
-async fn take_over(env: &Env, plan: &RestorePlan, nonce: &str) -> Result<u64> {
+/// Claims every volume for an epoch above all that were ever claimed in any of them; all or none.
+async fn take_over(env: &Env, plan: &RestorePlan) -> Result<Takeover> {
+    let nonce = env.random_hex();
     let cluster = plan.marker.cluster.as_str();
     // Two volumes may be one place.
     let stores: BTreeMap<&str, &VolumeStore> =
@@ -213,14 +244,40 @@ async fn take_over(env: &Env, plan: &RestorePlan, nonce: &str) -> Result<u64> {
     let mut newest = plan.marker.epoch;
     for store in stores.values() {
         newest = newest.max(Fence::newest_epoch(store, cluster).await?.unwrap_or(0));
+        Fence::probe(store, cluster, &nonce).await.map_err(|e| e.context("nothing was taken over"))?;
     }
-    let epoch = newest + 1;
     let record =
-        FenceRecord { cluster: cluster.to_owned(), epoch, claimed_ms: env.now_ms(), nonce: nonce.to_owned() };
-    for store in stores.values() {
-        Fence::claim(store, &record).await?;
+        FenceRecord { cluster: cluster.to_owned(), epoch: newest + 1, claimed_ms: env.now_ms(), nonce };
+    let mut takeover = Takeover { record, stores: Vec::new() };
+    for store in stores.into_values() {
+        takeover.stores.push(store.clone());
+        if let Err(cause) = Fence::claim(store, &takeover.record).await {
+            return Err(takeover.give_back(cause).await);
+        }
     }
-    Ok(epoch)
+    Ok(takeover)
+}
+
+impl Takeover {
+    /// Takes the claims back.
+    async fn give_back(self, cause: Error) -> Error {
+        let mut left = Ok(());
+        for store in &self.stores {
+            left = left.and(Fence::withdraw(store, &self.record).await);
+        }
+        let (cluster, epoch) = (&self.record.cluster, self.record.epoch);
+        cause.context(match left {
+            Ok(()) => format!(
+                "the restore failed after it had taken cluster {cluster} over, and gave it back: if the old process has stopped \
+                 meanwhile, start it again"
+            ),
+            Err(e) => format!(
+                "the restore failed after it had taken cluster {cluster} over as epoch {epoch}, which could not be undone ({}): the \
+                 old process stops; restore again",
+                e.message()
+            ),
+        })
+    }
 }
 
 fn apply(catalog: &mut Catalog, now: Stamp, command: &Command) -> Result<()> {
@@ -270,7 +327,8 @@ async fn drop_lost_snapshots(
     opened: &Opened,
     resolver: &dyn VolumeResolver,
     now: Stamp,
-) -> Result<()> {
+) -> Result<Vec<String>> {
+    let mut given_up = Vec::new();
     let others: Vec<_> = catalog
         .snapshots()
         .filter(|s| s.state == SnapshotState::Finished && s.name != opened.marker.name)
@@ -289,8 +347,9 @@ async fn drop_lost_snapshots(
             now,
             &Command::AdvanceSnapshot { id, state: expired, detail, error, bytes: 0, files: 0 },
         )?;
+        given_up.push(snapshot.name.clone());
     }
-    Ok(())
+    Ok(given_up)
 }
 
 async fn is_lost(
@@ -299,14 +358,30 @@ async fn is_lost(
     resolver: &dyn VolumeResolver,
     snapshot: &Snapshot,
 ) -> Result<bool> {
-    Ok(match status_of(catalog, opened, resolver, snapshot).await {
-        Ok(None | Some(SnapshotStatus::Torn)) => true,
-        Ok(Some(SnapshotStatus::Finished(marker))) => !marker.belongs_to(catalog, snapshot),
+    let Some(volume) = opened.located.volume(snapshot.volume) else { return Ok(true) };
+    let status = async {
+        let store = store_of(opened, resolver, volume)?;
+        // A volume that knows nothing of the cluster is another one, or none: a mount point without its disk.
+        if Fence::newest_epoch(&store, &catalog.cluster().id).await?.is_none() {
+            return Err(Error::unavailable("the volume holds nothing of this cluster"));
+        }
+        list::status(&store, &catalog.cluster().id, &snapshot.name).await
+    };
+    Ok(match status.await {
+        Ok(SnapshotStatus::Torn) => true,
+        Ok(SnapshotStatus::Finished(marker)) => !marker.belongs_to(catalog, snapshot),
         // A marker that is there, however damaged, was not removed: the rest was not either.
-        Ok(Some(SnapshotStatus::Damaged(_))) => false,
+        Ok(SnapshotStatus::Damaged(_)) => false,
         Err(e) if e.kind() == ErrorKind::Unavailable => false,
         Err(e) => return Err(e),
     })
+}
+
+fn store_of(opened: &Opened, resolver: &dyn VolumeResolver, volume: &Volume) -> Result<VolumeStore> {
+    match opened.stores.get(&volume.name) {
+        Some(store) => Ok(store.clone()),
+        None => resolver.open(volume),
+    }
 }
 
 /// What lies in the volume of `snapshot`; `None` when the volume is not known any more.
@@ -317,10 +392,7 @@ async fn status_of(
     snapshot: &Snapshot,
 ) -> Result<Option<SnapshotStatus>> {
     let Some(volume) = opened.located.volume(snapshot.volume) else { return Ok(None) };
-    let store = match opened.stores.get(&volume.name) {
-        Some(store) => store.clone(),
-        None => resolver.open(volume)?,
-    };
+    let store = store_of(opened, resolver, volume)?;
     list::status(&store, &catalog.cluster().id, &snapshot.name).await.map(Some)
 }
 

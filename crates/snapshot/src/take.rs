@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cairn_catalog::{Catalog, Command, Snapshot, SnapshotState, image};
 use cairn_env::Env;
-use cairn_objects::{Fence, VolumeStore, layout};
+use cairn_objects::{VolumeStore, layout};
 use cairn_storage::meta::Meta;
 use cairn_types::{Error, ErrorKind, Result, SnapshotId};
 use futures::FutureExt;
@@ -116,8 +116,7 @@ impl Job<'_> {
     }
 
     async fn check_fence(&self, store: &VolumeStore) -> Result<()> {
-        let cluster = self.catalog.cluster();
-        Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await
+        cairn_storage::check_fence(store, self.catalog.cluster()).await
     }
 
     /// Opens the volume; the folder must be free. A finished snapshot there is of another history of this cluster (one that

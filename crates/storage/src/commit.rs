@@ -7,7 +7,6 @@ use cairn_catalog::{
     Catalog, Command, ManifestRef, Partition, PartitionChange, RefreshSpec, Reply, RunAdvance, Seen, Stamp,
     TxnState,
 };
-use cairn_objects::Fence;
 use cairn_types::{DbId, Error, ErrorKind, PartitionId, Result, TableId, TxnId};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
@@ -309,7 +308,7 @@ pub(crate) async fn check_fences(
     let cluster = catalog.cluster();
     let stores: BTreeMap<&str, _> = places.map(|place| (place.store.location(), &place.store)).collect();
     for store in stores.into_values() {
-        Fence::check(store, &cluster.id, cluster.epoch, cluster.start.number).await?;
+        crate::check_fence(store, cluster).await?;
     }
     Ok(())
 }

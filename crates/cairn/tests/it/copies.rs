@@ -65,10 +65,57 @@ async fn the_copy_that_was_started_last_goes_on_alone() {
     let mut conn = server.connect().await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "2");
     // A later start, whatever it was made of, makes this one stop.
-    let fence =
-        std::fs::read_dir(dir.path().join("bucket")).unwrap().next().unwrap().unwrap().path().join("fence");
-    std::fs::write(fence.join(format!("start-{:020}-{:020}", 1, 99)), "").unwrap();
+    let fence = fence(dir.path());
+    std::fs::write(fence.join(format!("start-{:020}-{:020}-ab", 1, 99)), "").unwrap();
     let (_, text) = error(&mut conn, "INSERT INTO d.t VALUES (3)").await;
     assert!(text.contains("another copy of this data directory was started later"), "{text}");
     assert!(server.wait_for_end(Duration::from_secs(20)), "it must stop by itself");
+}
+
+fn fence(dir: &Path) -> PathBuf {
+    std::fs::read_dir(dir.join("bucket")).unwrap().next().unwrap().unwrap().path().join("fence")
+}
+
+/// Such a copy knows of no volume with rows, and still must not pass the one that has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_from_before_the_first_row_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let mut conn = server.connect().await;
+    run(&mut conn, "CREATE DATABASE d").await;
+    run(&mut conn, "CREATE TABLE d.t (k INT)").await;
+    let early = copy(&dir.path().join("data"), "early");
+    run(&mut conn, "INSERT INTO d.t VALUES (1)").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let text = Start::default().try_run(&early).err().unwrap();
+    assert!(text.contains("this copy of the data directory is too old"), "{text}");
+    run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
+    assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "2");
+}
+
+/// The remedy that a refusal names makes one copy go on, and no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_forced_goes_on_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    table(&server).await;
+    let data = server.data_dir.clone();
+    assert!(server.terminate());
+    let forced = copy(&data, "forced");
+    let mut server = Start::default().run(&data);
+    assert!(Start::default().try_run(&forced).err().unwrap().contains("was started since this one stopped"));
+    for entry in std::fs::read_dir(fence(dir.path())).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_name().to_str().unwrap().starts_with("start-") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let mut conn = server.connect().await;
+    let (_, text) = error(&mut conn, "INSERT INTO d.t VALUES (2)").await;
+    assert!(text.contains("the record of this start"), "{text}");
+    assert!(server.wait_for_end(Duration::from_secs(20)), "it must stop by itself");
+    let server = Start::default().run(&forced);
+    run(&mut server.connect().await, "INSERT INTO d.t VALUES (3)").await;
+    assert!(Start::default().try_run(&data).err().unwrap().contains("was started since this one stopped"));
 }

@@ -125,7 +125,10 @@ async fn damaged_metadata_stops_the_start_and_is_named() {
     // Each copy is the first that is started of what was killed.
     let forget_starts = || {
         let files = walk(&data.join("storage")).into_iter();
-        let told = files.filter(|file| file.to_str().unwrap().contains("/fence/start"));
+        let told = files.filter(|file| {
+            let path = file.to_str().unwrap();
+            path.contains("/fence/") && !path.contains("/fence/epoch-")
+        });
         told.for_each(|file| std::fs::remove_file(file).unwrap());
     };
     let mut tried = 0;

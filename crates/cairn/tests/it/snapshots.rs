@@ -132,7 +132,26 @@ async fn a_lost_volume_of_older_snapshots_is_in_nobodys_way() {
     snapshot(&mut conn, "s").await;
     drop(conn);
     let data = server.kill();
+    // A mount point without its disk: what should be there is not taken for lost.
+    let (aside, beside) = (dir.path().join("aside"), dir.path().join("beside"));
+    std::fs::rename(&archive, &aside).unwrap();
+    std::fs::create_dir(&archive).unwrap();
+    let output = cairn_ok(&["snapshot", "restore", &storage, "--data-dir", beside.to_str().unwrap()]);
+    assert!(!output.contains("given up"), "{output}");
+    let server = Start::default().run(&beside);
+    let left = "SELECT count(*) > 0 FROM information_schema.cluster_snapshots WHERE snapshot_name <> 's'";
+    assert_eq!(one(&mut server.connect().await, left).await, "1");
+    assert!(std::fs::read_dir(&archive).unwrap().next().is_none(), "it was not claimed");
+    server.kill();
+    std::fs::remove_dir(&archive).unwrap();
+    std::fs::rename(&aside, &archive).unwrap();
+    cairn_ok(&["snapshot", "verify", &location]);
     std::fs::remove_dir_all(&archive).unwrap();
+    let data = {
+        let refused = Start::default().try_run(&data).err().unwrap();
+        assert!(refused.contains("taken over by epoch"), "{refused}");
+        beside
+    };
     let server = Start::default().run(&data);
     assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "3");
     cairn_ok(&["snapshot", "verify", &storage]);
@@ -180,6 +199,37 @@ async fn a_copied_volume_takes_no_other_volume_over_unasked() {
     assert_eq!(one(&mut conn, "SELECT group_concat(cast(k AS STRING) ORDER BY k) FROM d.u").await, "1,2,4");
 }
 
+/// A volume that cannot be claimed leaves the others unclaimed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_cannot_claim_every_volume_claims_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = format!("file://{}/bucket", dir.path().display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("old"));
+    let mut conn = fill(&server).await;
+    let disk = SmallDisk::mount(&dir.path().join("small"), 2);
+    let second = format!("file://{}/small/second", dir.path().display());
+    run(&mut conn, &format!("CREATE STORAGE VOLUME second TYPE = FILE LOCATIONS = ('{second}')")).await;
+    run(&mut conn, "CREATE TABLE d.u (k INT) PROPERTIES ('storage_volume' = 'second')").await;
+    run(&mut conn, "INSERT INTO d.u VALUES (1)").await;
+    snapshot(&mut conn, "s").await;
+    // Not a byte is left; what the server itself writes there fails, and that alone stops nobody.
+    let filler = dir.path().join("small/filler");
+    while disk.free_bytes() > 0 {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&filler).unwrap();
+        let _ = std::io::Write::write_all(&mut file, &vec![1; disk.free_bytes()]);
+    }
+    let new_dir = dir.path().join("new");
+    let output = cairn(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("nothing was taken over"), "{text}");
+    run(&mut conn, "INSERT INTO d.t VALUES (5, '2024-01-01')").await;
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "4", "it was not stopped");
+    // With room the same command works.
+    std::fs::remove_file(filler).unwrap();
+    cairn_ok(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
+}
+
 /// The old cluster keeps its volumes until the new data directory is known to fit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_onto_a_full_disk_costs_the_old_cluster_nothing() {
@@ -196,6 +246,8 @@ async fn a_restore_onto_a_full_disk_costs_the_old_cluster_nothing() {
     assert!(!output.status.success() && text.contains("space"), "{text}");
     run(&mut conn, "INSERT INTO d.t VALUES (5, '2024-01-01')").await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "4");
+    std::fs::remove_file(dir.path().join("small/filler")).unwrap();
+    cairn_ok(&["snapshot", "restore", &storage, "--data-dir", new_dir.to_str().unwrap()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,6 +82,7 @@ pub fn spawn(node: &Arc<Node>, shutdown: &CancellationToken) -> Jobs {
         env.spawn("task runs", crate::mview::scheduler::run(Arc::clone(node), shutdown.clone())),
         env.spawn("view activation", crate::mview::active::run(Arc::clone(node), shutdown.clone())),
         env.spawn("fence", watch_fence(Arc::clone(node), shutdown.clone())),
+        env.spawn("signs", leave_signs(Arc::clone(node), shutdown.clone())),
     ];
     Jobs { node: Arc::clone(node), tasks }
 }
@@ -133,13 +134,21 @@ async fn watch_fence(node: Arc<Node>, shutdown: CancellationToken) {
     let never = Notify::new();
     while pause(&node, FENCE_INTERVAL_MS, &never, &shutdown).await {
         match fences::check(&node).await {
-            Ok(_) => fences::sign(&node, false).await,
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Fenced => {
                 stop(&node, &shutdown, error);
                 return;
             }
             Err(error) => tracing::warn!(%error, "the fence of a volume could not be checked"),
         }
+    }
+}
+
+/// Says in the volumes that this process runs: in time, whatever the fences say meanwhile.
+async fn leave_signs(node: Arc<Node>, shutdown: CancellationToken) {
+    let never = Notify::new();
+    while pause(&node, FENCE_INTERVAL_MS, &never, &shutdown).await {
+        fences::sign(&node, false).await;
     }
 }
 

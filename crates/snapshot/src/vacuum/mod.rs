@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use cairn_catalog::Catalog;
 use cairn_env::Env;
-use cairn_objects::{DataKey, Fence, ObjectInfo, PartitionFolder, VolumeStore, layout};
+use cairn_objects::{DataKey, ObjectInfo, PartitionFolder, VolumeStore, layout};
 use cairn_storage::meta::Meta;
 use cairn_types::{ErrorKind, Result};
 use futures::TryStreamExt;
@@ -251,7 +251,7 @@ impl Vacuum {
             }
             let keys: Vec<String> = going.iter().map(|(file, _)| folder.file(file)).collect();
             run.env.failpoint("vacuum.before_delete")?;
-            let deleted = match Fence::check(&store, &cluster.id, cluster.epoch, cluster.start.number).await {
+            let deleted = match cairn_storage::check_fence(&store, cluster).await {
                 Ok(()) => store.delete_all(&keys).await,
                 Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
                 Err(e) => Err(e),

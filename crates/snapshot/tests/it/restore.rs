@@ -47,7 +47,7 @@ async fn the_cluster_comes_back_as_it_was_and_the_old_one_is_fenced_out() {
     let [t] = &plan.tables[..] else { panic!("{:?}", plan.tables) };
     assert_eq!((t.database.as_str(), t.table.as_str(), t.partitions, t.rows), ("db", "t", 2, 2));
     assert_eq!(world.keys("").await, before, "a plan changes nothing");
-    Fence::check(&world.store, CLUSTER, 1, 0).await.unwrap();
+    Fence::check(&world.store, CLUSTER, 1, (0, "")).await.unwrap();
 
     let restored = execute(&world.env, plan, &world.open()).await.unwrap();
     assert_eq!((restored.epoch, restored.catalog.cluster().epoch), (2, 2));
@@ -61,8 +61,8 @@ async fn the_cluster_comes_back_as_it_was_and_the_old_one_is_fenced_out() {
     let mut expected = before;
     expected.insert(layout::fence(CLUSTER, 2));
     assert_eq!(world.keys("").await, expected, "only the fence is new");
-    assert_eq!(Fence::check(&world.store, CLUSTER, 1, 0).await.unwrap_err().kind(), ErrorKind::Fenced);
-    Fence::check(&world.store, CLUSTER, 2, 0).await.unwrap();
+    assert_eq!(Fence::check(&world.store, CLUSTER, 1, (0, "")).await.unwrap_err().kind(), ErrorKind::Fenced);
+    Fence::check(&world.store, CLUSTER, 2, (0, "")).await.unwrap();
     world.needed(&restored.catalog).await.unwrap();
 }
 
@@ -76,7 +76,11 @@ async fn the_same_snapshot_is_restored_twice_and_the_last_one_counts() {
     let second = restored(&world, Some("s")).await.unwrap();
     assert_eq!((first.epoch, second.epoch), (2, 3));
     for (epoch, allowed) in [(1, false), (2, false), (3, true)] {
-        assert_eq!(Fence::check(&world.store, CLUSTER, epoch, 0).await.is_ok(), allowed, "epoch {epoch}");
+        assert_eq!(
+            Fence::check(&world.store, CLUSTER, epoch, (0, "")).await.is_ok(),
+            allowed,
+            "epoch {epoch}"
+        );
     }
     let world = switch(world, &second);
     world.load(table).await;
@@ -130,7 +134,7 @@ async fn anything_missing_is_refused_and_nothing_is_changed() {
         }
         world.overwrite(key, whole).await;
     }
-    Fence::check(&world.store, CLUSTER, 1, 0).await.expect("the old cluster still owns the volume");
+    Fence::check(&world.store, CLUSTER, 1, (0, "")).await.expect("the old cluster still owns the volume");
     assert!(planned(&world, Some("s")).await.unwrap().check().is_ok());
 }
 
@@ -161,6 +165,8 @@ async fn files_that_go_between_plan_and_takeover_are_noticed() {
     world.store.delete(&key).await.unwrap();
     let error = execute(&world.env, plan, &world.open()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("gave it back"), "{error}");
+    Fence::check(&world.store, CLUSTER, 1, (0, "")).await.expect("the old cluster goes on");
 }
 
 #[tokio::test]
@@ -174,7 +180,7 @@ async fn an_interrupted_restore_can_be_started_again() {
         restored(&world, Some("s")).await.unwrap_err();
         world.env.failpoints().clear(name);
         let again = restored(&world, Some("s")).await.unwrap();
-        Fence::check(&world.store, CLUSTER, again.epoch, 0).await.unwrap();
+        Fence::check(&world.store, CLUSTER, again.epoch, (0, "")).await.unwrap();
     }
 }
 
@@ -289,7 +295,7 @@ async fn what_cannot_be_read_is_refused_and_not_lost() {
         std::fs::remove_file(&file).unwrap();
         std::fs::rename(&aside, &file).unwrap();
     }
-    Fence::check(&world.store, CLUSTER, 1, 0).await.unwrap();
+    Fence::check(&world.store, CLUSTER, 1, (0, "")).await.unwrap();
     assert!(world.verify("s").await.is_whole());
     let restored = restored(&world, Some("s")).await.unwrap();
     let recover = Command::RecoverTable { db: world.db(), name: "binned".into() };
