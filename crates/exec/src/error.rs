@@ -7,13 +7,39 @@ use datafusion::error::DataFusionError;
 /// What a DataFusion error means to the user.
 #[must_use]
 pub fn from_datafusion(error: DataFusionError) -> Error {
+    let error = translated(error);
+    match in_our_words(error.message()) {
+        Some(text) => Error::new(ErrorKind::Analysis, text),
+        None => error,
+    }
+}
+
+/// Another text for one that speaks of DataFusion's insides.
+fn in_our_words(text: &str) -> Option<String> {
+    // "… No function matches the given name and argument types 'sum(Boolean)'. …"
+    let signature = text.split_once("name and argument types '").and_then(|(_, rest)| rest.split_once('\''));
+    if let Some((signature, _)) = signature {
+        return Some(format!("No matching function with signature: {signature}. CAST its arguments"));
+    }
+    let subqueries = ["expression Exists(", "expression InSubquery(", "expression ScalarSubquery("];
+    if text.contains("Physical plan does not support") && subqueries.iter().any(|kind| text.contains(kind)) {
+        return Some(
+            "not supported: a subquery in this place. EXISTS and IN work as conditions of WHERE, and a subquery for one value when it \
+             compares columns of the outer query by = only: otherwise use a JOIN"
+                .to_owned(),
+        );
+    }
+    None
+}
+
+fn translated(error: DataFusionError) -> Error {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<Error>() {
             Ok(ours) => *ours,
             Err(other) => from_shared(&DataFusionError::External(other)),
         },
-        DataFusionError::Context(_, inner) => from_datafusion(*inner),
-        DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Context(_, inner) => translated(*inner),
+        DataFusionError::Diagnostic(_, inner) => translated(*inner),
         DataFusionError::Shared(inner) => from_shared(&inner),
         DataFusionError::SchemaError(schema, _) => from_schema(&schema),
         DataFusionError::ResourcesExhausted(text) => out_of_memory(&text),
@@ -23,9 +49,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ArrowError(error, _) => from_arrow(*error),
         DataFusionError::ParquetError(error) => from_parquet(*error),
         DataFusionError::Internal(text) => Error::internal(text),
-        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
-            from_datafusion(errors.swap_remove(0))
-        }
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => translated(errors.swap_remove(0)),
         other => Error::new(ErrorKind::Analysis, other.strip_backtrace()),
     }
 }

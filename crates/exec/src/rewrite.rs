@@ -71,6 +71,7 @@ pub(crate) fn rewrite(expr: &mut Expr) {
     }
     if let Expr::Interval(interval) = expr {
         months_of_quarters(interval);
+        quote_amount(interval);
         if let Some(computed) = differences::interval(interval) {
             *expr = computed;
         }
@@ -134,6 +135,24 @@ fn months_of_quarters(interval: &mut sqlparser::ast::Interval) {
     if let (Some(DateTimeField::Quarter), Ok(quarters)) = (&interval.leading_field, digits.parse::<i32>()) {
         *interval.value = text(&(i64::from(quarters) * sign).to_string());
         interval.leading_field = Some(DateTimeField::Month);
+    }
+}
+
+/// `RANGE BETWEEN INTERVAL 1 DAY PRECEDING …` is planned with quotes only.
+fn quote_amount(interval: &mut sqlparser::ast::Interval) {
+    let number = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => Some(digits.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let quoted = match interval.value.as_ref() {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => number(expr).map(|digits| format!("-{digits}")),
+        value => number(value),
+    };
+    if let Some(digits) = quoted {
+        *interval.value = text(&digits);
     }
 }
 
