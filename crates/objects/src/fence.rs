@@ -90,9 +90,9 @@ impl Fence {
     /// Whether start `start` of `epoch`, with this nonce, may write and delete now. Start 0 was never told of.
     ///
     /// # Errors
-    /// `Fenced` when a higher epoch took over, when another copy of the data directory was started later, or when `epoch` never
-    /// claimed the volume or the start left no record there (missing information means "no"); `Corrupt` or `Unavailable` when
-    /// that cannot be found out.
+    /// `Fenced` when a higher epoch took over or another copy of the data directory was started later; `Unavailable` when `epoch`
+    /// never claimed the volume or the start left no record there (missing information means "no", but not that somebody else
+    /// may), or when that cannot be found out; `Corrupt`.
     pub async fn check(
         store: &VolumeStore,
         cluster: &str,
@@ -100,11 +100,7 @@ impl Fence {
         (start, nonce): (u64, &str),
     ) -> Result<()> {
         let newest = Newest::list(store, cluster).await?;
-        match newest.epoch {
-            Some(higher) if higher > epoch => return Err(taken_over(store, cluster, epoch, higher)),
-            Some(newest) if newest == epoch && Self::read(store, cluster, epoch).await?.is_some() => {}
-            _ => return Err(unclaimed(store, cluster, epoch)),
-        }
+        newest.check_epoch(store, cluster, epoch).await?;
         let starts = newest.starts.iter().filter(|(of, ..)| *of == epoch);
         // Of two that were started as one number the smaller nonce goes on.
         let is_later = |n: u64, other: &str| n > start || n == start && other < nonce;
@@ -122,12 +118,19 @@ impl Fence {
         if is_known {
             return Ok(());
         }
-        Err(Error::fenced(format!(
-            "the record of this start ({}) is not in volume {} any more: somebody means to start another copy of the data directory, \
-             so this process must stop",
+        Err(Error::unavailable(format!(
+            "the record of this start ({}) is not in volume {}: this process must not write or delete there",
             layout::fence_start(cluster, epoch, start, nonce),
             store.location()
         )))
+    }
+
+    /// Whether the volume is that of `epoch`, whatever start it is.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn check_epoch(store: &VolumeStore, cluster: &str, epoch: u64) -> Result<()> {
+        Newest::list(store, cluster).await?.check_epoch(store, cluster, epoch).await
     }
 
     /// Whether the volume can be written to: tried before anything is claimed.
@@ -174,10 +177,18 @@ impl Newest {
         }
         Ok(newest)
     }
+
+    async fn check_epoch(&self, store: &VolumeStore, cluster: &str, epoch: u64) -> Result<()> {
+        match self.epoch {
+            Some(higher) if higher > epoch => Err(taken_over(store, cluster, epoch, higher)),
+            Some(newest) if newest == epoch && Fence::read(store, cluster, epoch).await?.is_some() => Ok(()),
+            _ => Err(unclaimed(store, cluster, epoch)),
+        }
+    }
 }
 
 fn unclaimed(store: &VolumeStore, cluster: &str, epoch: u64) -> Error {
-    Error::fenced(format!(
+    Error::unavailable(format!(
         "epoch {epoch} of cluster {cluster} has no claim in volume {} (its folder {} was removed, or another volume is mounted \
          there): this process must not write or delete",
         store.location(),

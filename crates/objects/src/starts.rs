@@ -61,22 +61,20 @@ impl OwnStart {
     #[must_use]
     pub fn judge(&self, seen: Option<&Seen>) -> Verdict {
         let Some(Seen { start, record, sign }) = seen else { return Verdict::Go };
-        if *start < self.start {
-            return Verdict::Go;
-        }
-        // Whoever removed the record wants to start this one; what still runs must end first.
-        let Some(record) = record else { return Verdict::Watch };
-        let key = layout::fence_start(&self.cluster, self.epoch, record.start, &record.nonce);
-        if (record.start, &record.nonce) != (self.start, &self.nonce) {
+        let is_later = *start > self.start;
+        let is_other = |record: &StartRecord| record.start == self.start && record.nonce != self.nonce;
+        if let Some(record) = record.as_ref().filter(|record| is_later || is_other(record)) {
             return Verdict::Refuse(format!(
                 "another copy of this data directory was started since this one stopped, at {}: go on with that one. If it is lost, \
                  restore the newest cluster snapshot; to go on with this one instead, and lose what that one committed, remove \
-                 {key}",
-                record.place
+                 {}",
+                record.place,
+                layout::fence_start(&self.cluster, self.epoch, record.start, &record.nonce)
             ));
         }
         match sign {
-            Some(sign) if sign.index > self.index => Verdict::Refuse(format!(
+            // Whoever removed the record of a later start takes its loss.
+            Some(sign) if !is_later && sign.index > self.index => Verdict::Refuse(format!(
                 "this copy of the data directory is too old: its journal ends at {}, and the cluster was seen at {}. Use the newest \
                  copy, or restore the newest cluster snapshot; to go on with this one, and lose what came after, remove {}",
                 self.index,
@@ -84,7 +82,8 @@ impl OwnStart {
                 layout::fence_sign(&self.cluster, sign)
             )),
             Some(sign) if sign.stopped => Verdict::Go,
-            _ if record.place == self.place => Verdict::Go,
+            // Without a record it may run anywhere.
+            _ if record.as_ref().is_some_and(|record| record.place == self.place) => Verdict::Go,
             _ => Verdict::Watch,
         }
     }
@@ -247,7 +246,11 @@ mod tests {
             assert!(said.contains(expected), "{seen:?}: {said}");
         };
         check(None, "go");
-        check(Some(seen(4, "n4", "there", Some((999, false)))), "go");
+        // The record of start 5 never came to be written.
+        check(Some(seen(4, "n4", "here", Some((99, false)))), "go");
+        check(Some(seen(4, "n4", "there", Some((99, false)))), "watch");
+        check(Some(seen(4, "n4", "there", Some((99, true)))), "go");
+        check(Some(seen(4, "n4", "here", Some((999, false)))), "too old");
         check(Some(seen(5, "n5", "here", None)), "go");
         check(Some(seen(5, "n5", "here", Some((100, false)))), "go");
         check(Some(seen(5, "n5", "here", Some((101, false)))), "too old");
@@ -258,8 +261,7 @@ mod tests {
         check(Some(seen(5, "other", "here", None)), "was started since this one stopped, at here");
         check(Some(seen(6, "n6", "there", None)), "was started since this one stopped, at there");
         let removed = |start: u64| Seen { record: None, ..seen(start, "", "", Some((120, false))) };
-        check(Some(removed(4)), "go");
-        check(Some(removed(5)), "watch");
+        check(Some(removed(5)), "too old");
         check(Some(removed(6)), "watch");
     }
 

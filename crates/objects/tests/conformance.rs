@@ -148,8 +148,8 @@ async fn of_two_copies_the_later_start_counts(store: &VolumeStore) {
     let second = Fence::check(store, "c1", 3, (1, "b")).await.unwrap_err();
     assert_eq!(second.kind(), ErrorKind::Fenced, "of two with one number one goes on: {second}");
     store.delete("c1/fence/start-00000000000000000003-00000000000000000001-b").await.unwrap();
-    let unknown = Fence::check(store, "c1", 3, (1, "b")).await.unwrap_err();
-    assert_eq!(unknown.kind(), ErrorKind::Fenced, "{unknown}");
+    let unknown = Fence::check(store, "c1", 3, (1, "0")).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Unavailable, "{unknown}");
     let sign = |start: u64, index: u64, stopped: bool| Sign { epoch: 3, start, index, at_ms: index, stopped };
     for (index, stopped) in [(5, false), (7, false), (7, true)] {
         Starts::sign(store, "c1", &sign(1, index, stopped)).await.unwrap();
@@ -201,7 +201,7 @@ async fn one_of_many_claims_wins(store: &VolumeStore) {
 async fn a_higher_epoch_fences_a_lower_one(store: &VolumeStore) {
     assert_eq!(Fence::newest_epoch(store, "c1").await.unwrap(), None);
     let missing = Fence::check(store, "c1", 3, (0, "")).await.unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::Fenced, "no claim is no right: {missing}");
+    assert_eq!(missing.kind(), ErrorKind::Unavailable, "no claim is no right: {missing}");
     Fence::claim(store, &claim(3, "n")).await.unwrap();
     Fence::claim(store, &claim(3, "n")).await.expect("the owner may claim again");
     Fence::check(store, "c1", 3, (0, "")).await.unwrap();

@@ -312,18 +312,20 @@ pub async fn finish_restore(
     match make_restored(env, data_dir, &restored).await {
         Ok(()) => Ok(restored.given_up),
         Err(cause) => {
-            // What was made must not be taken for a whole directory.
-            let half = files::remove(&data_dir.join("IDENTITY"));
-            tracing::debug!(?half, "the restored data directory could not be made");
+            // As long as it could be taken for whole, nobody else may have the epoch.
+            files::remove(&data_dir.join("IDENTITY"))
+                .map_err(|e| e.context(format!("after a restore that failed ({})", cause.message())))?;
+            forget_restore(data_dir);
             Err(restored.give_back(cause).await)
         }
     }
 }
 
-/// Nothing was made in the directory: it may be used again.
+/// What was made in the directory counts for nothing: it may be used again.
 fn forget_restore(data_dir: &Path) {
-    let cleaned =
-        files::remove_dir_all(&data_dir.join(TRIAL)).and_then(|()| files::remove(&data_dir.join(RESTORING)));
+    let folders = [TRIAL, "meta", "meta.new"].map(|name| files::remove_dir_all(&data_dir.join(name)));
+    let removed = folders.into_iter().collect::<Result<Vec<()>>>();
+    let cleaned = removed.and_then(|_| files::remove(&data_dir.join(RESTORING)));
     if let Err(error) = cleaned {
         tracing::warn!(%error, "what a failed restore left in the data directory could not be removed");
     }

@@ -1,15 +1,17 @@
 //! Whether this process may write and delete in the volumes of its cluster: each has a fence that says which epoch may, and
 //! which start of it (docs/rfcs/0006-starts.md).
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cairn_catalog::{Catalog, Command, Volume};
 use cairn_env::{Env, files};
 use cairn_objects::layout::Sign;
 use cairn_objects::{Fence, FenceRecord, OwnStart, Seen, StartRecord, Starts, Verdict, VolumeStore};
-use cairn_types::{Error, ErrorKind, Result};
+use cairn_types::{Error, ErrorKind, Result, VolumeId};
+use parking_lot::Mutex;
 
 use crate::identity::Identity;
 use crate::node::Node;
@@ -20,6 +22,15 @@ const ROWLESS_WAIT_MS: u64 = 3_000;
 const WATCH_MS: u64 = 12_000;
 /// Between two looks while volumes are watched.
 const LOOK_MS: u64 = 500;
+
+/// What the process knows of its start.
+#[derive(Default)]
+pub struct FencesView {
+    /// What the data directory knew before it: by that other copies are judged, also in volumes that answer later.
+    before: OnceLock<OwnStart>,
+    /// Volumes that were told of the start. Whoever removes its record there must not get it back.
+    told: Mutex<BTreeSet<VolumeId>>,
+}
 
 /// Begins a start of this data directory: refused when another copy of it runs, was started later, or has come further. Every
 /// volume that answers is asked; a copy may be from before the first row.
@@ -33,21 +44,30 @@ pub async fn begin(node: &Node) -> Result<()> {
     let seen = futures::future::try_join_all(asked).await?;
     let newest = seen.into_iter().flatten().max().unwrap_or(0);
     let number = newest.max(own.start) + 1;
+    node.fences.before.get_or_init(|| own);
+    // From here on this copy calls itself the newest: whatever speaks against it was asked before.
     node.propose(Command::BeginStart { number, nonce: node.env.random_hex() }).await?;
     node.env.failpoint("start.after_entry")?;
-    for store in stores_with_rows(node, &catalog)? {
-        announce(node, &store).await?;
+    for volume in catalog.volumes().filter(|volume| catalog.holds_rows(volume.id)) {
+        if let Err(error) = announce(node, volume).await {
+            tracing::warn!(%error, "a volume cannot be told of this start: it is read, and not written to");
+        }
     }
     node.env.failpoint("start.after_record")
 }
 
 /// Asks what `volume` says of other copies, and watches it where that is not clear: the newest start there.
 async fn admit(node: &Node, own: &OwnStart, catalog: &Catalog, volume: &Volume) -> Result<Option<u64>> {
+    let has_rows = catalog.holds_rows(volume.id);
     let first = match look(node, own, volume).await {
         // It is claimed before it is used; what it says is asked then.
-        Err(e) if e.kind() == ErrorKind::Unavailable && !catalog.holds_rows(volume.id) => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::Unavailable && !has_rows => return Ok(None),
         first => first?,
     };
+    if has_rows {
+        let store = node.storage.volumes.open(volume)?;
+        Fence::check_epoch(&store, &own.cluster, own.epoch).await?;
+    }
     let mut verdict = own.judge(first.as_ref());
     if verdict == Verdict::Watch {
         tell_of_watch(volume, first.as_ref());
@@ -88,7 +108,14 @@ fn tell_of_watch(volume: &Volume, seen: Option<&Seen>) {
 }
 
 /// Says in a volume that this start has happened.
-async fn announce(node: &Node, store: &VolumeStore) -> Result<()> {
+async fn announce(node: &Node, volume: &Volume) -> Result<()> {
+    let store = node.storage.volumes.open(volume)?;
+    tell(node, &store).await?;
+    node.fences.told.lock().insert(volume.id);
+    Ok(())
+}
+
+async fn tell(node: &Node, store: &VolumeStore) -> Result<()> {
     let own = own_start(node, &node.catalog())?;
     let record = StartRecord {
         cluster: own.cluster,
@@ -167,7 +194,12 @@ async fn claim_rowless(node: &Node, catalog: &Catalog, volume: &Volume) -> Resul
             "snapshots of this cluster should be there, and nothing is: is its disk mounted?",
         ));
     }
-    claim_and_announce(node, &store).await
+    if node.fences.told.lock().contains(&volume.id) {
+        return check_store(catalog, &store).await;
+    }
+    claim_and_tell(node, &store).await?;
+    node.fences.told.lock().insert(volume.id);
+    Ok(())
 }
 
 /// Tries a new volume and claims it for this incarnation of the cluster.
@@ -176,19 +208,33 @@ async fn claim_rowless(node: &Node, catalog: &Catalog, volume: &Volume) -> Resul
 /// `Unavailable` when it cannot be written to; `Fenced` when the cluster was taken over there.
 pub async fn claim_volume(node: &Node, store: &VolumeStore) -> Result<()> {
     store.probe().await?;
-    claim_and_announce(node, store).await
+    claim_and_tell(node, store).await
 }
 
 /// A volume that is claimed knows of this start, so that no other copy of the directory takes it for its own.
-async fn claim_and_announce(node: &Node, store: &VolumeStore) -> Result<()> {
+async fn claim_and_tell(node: &Node, store: &VolumeStore) -> Result<()> {
+    judge_late(node, store).await?;
     claim(&node.env, store, &identity(&node.data_dir)?).await?;
-    let own = own_start(node, &node.catalog())?;
-    // It may not have been asked when this process started.
-    if let Verdict::Refuse(why) = own.judge(Starts::look(store, &own.cluster, own.epoch).await?.as_ref()) {
-        return Err(Error::fenced(format!("volume {}: {why}", store.location())));
-    }
-    announce(node, store).await?;
+    tell(node, store).await?;
     check_store(&node.catalog(), store).await
+}
+
+/// Asks a volume that did not answer when this process started, or is new.
+async fn judge_late(node: &Node, store: &VolumeStore) -> Result<()> {
+    let now = own_start(node, &node.catalog())?;
+    let seen = Starts::look(store, &now.cluster, now.epoch).await?;
+    let is_own = |record: &StartRecord| (record.start, &record.nonce) == (now.start, &now.nonce);
+    if seen.as_ref().and_then(|seen| seen.record.as_ref()).is_some_and(is_own) {
+        return Ok(());
+    }
+    match node.fences.before.get().unwrap_or(&now).judge(seen.as_ref()) {
+        Verdict::Go => Ok(()),
+        Verdict::Watch => Err(Error::unavailable(format!(
+            "volume {} was last used from another place: start again, so that it is looked at whether a process runs there",
+            store.location()
+        ))),
+        Verdict::Refuse(why) => Err(Error::fenced(format!("volume {}: {why}", store.location()))),
+    }
 }
 
 /// Claims a volume for the incarnation that `identity` names.
@@ -203,11 +249,6 @@ pub async fn claim(env: &Env, store: &VolumeStore, identity: &Identity) -> Resul
         nonce: identity.nonce.clone(),
     };
     Fence::claim(store, &record).await
-}
-
-fn stores_with_rows(node: &Node, catalog: &Catalog) -> Result<Vec<VolumeStore>> {
-    let with_rows = catalog.volumes().filter(|v| catalog.holds_rows(v.id));
-    with_rows.map(|volume| node.storage.volumes.open(volume)).collect()
 }
 
 fn own_start(node: &Node, catalog: &Catalog) -> Result<OwnStart> {

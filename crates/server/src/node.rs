@@ -13,6 +13,7 @@ use cairn_storage::{Committer, Meta, StorageContext, StorageOptions};
 use cairn_types::{Result, VolumeId};
 
 use crate::error_logs::ErrorLogs;
+use crate::fences::FencesView;
 use crate::jobs::JobsView;
 use crate::metrics::Metrics;
 use crate::mview::MviewJobs;
@@ -62,6 +63,7 @@ pub struct Node {
     pub error_logs: ErrorLogs,
     pub jobs: Arc<JobsView>,
     pub mviews: MviewJobs,
+    pub fences: FencesView,
 }
 
 impl Node {
@@ -107,6 +109,7 @@ impl Node {
             metrics: Metrics::default(),
             jobs,
             mviews: MviewJobs::default(),
+            fences: FencesView::default(),
             env,
             data_dir,
             limits,

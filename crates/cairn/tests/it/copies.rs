@@ -114,8 +114,33 @@ async fn a_copy_that_is_forced_goes_on_alone() {
     let mut conn = server.connect().await;
     let (_, text) = error(&mut conn, "INSERT INTO d.t VALUES (2)").await;
     assert!(text.contains("the record of this start"), "{text}");
+    let forced = Start::default().run(&forced);
     assert!(server.wait_for_end(Duration::from_secs(20)), "it must stop by itself");
-    let server = Start::default().run(&forced);
+    let server = forced;
     run(&mut server.connect().await, "INSERT INTO d.t VALUES (3)").await;
     assert!(Start::default().try_run(&data).err().unwrap().contains("was started since this one stopped"));
+}
+
+/// A start that is refused is forgotten, however it came to be refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_copy_that_found_its_volume_empty_is_refused_later_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bucket, aside) = (dir.path().join("bucket"), dir.path().join("aside"));
+    let storage = format!("file://{}", bucket.display());
+    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let mut conn = table(&server).await;
+    let stale = copy(&dir.path().join("data"), "stale");
+    run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    drop(conn);
+    let data = server.kill();
+    std::fs::rename(&bucket, &aside).unwrap();
+    std::fs::create_dir(&bucket).unwrap();
+    assert!(Start::default().try_run(&stale).err().unwrap().contains("has no claim"));
+    assert!(std::fs::read_dir(&bucket).unwrap().next().is_none(), "nothing was written");
+    std::fs::remove_dir(&bucket).unwrap();
+    std::fs::rename(&aside, &bucket).unwrap();
+    assert!(Start::default().try_run(&stale).err().unwrap().contains("too old"));
+    let server = Start::default().run(&data);
+    assert_eq!(one(&mut server.connect().await, "SELECT count(*) FROM d.t").await, "2");
 }

@@ -1,7 +1,7 @@
 //! Storage volumes.
 
 use cairn_catalog::{Command, VolumeKind};
-use cairn_objects::VolumeStore;
+use cairn_objects::{Fence, VolumeStore};
 use cairn_sql::ast::{AlterStorageVolume, AlterVolumeOp, CreateStorageVolume, DropStorageVolume, VolumeName};
 use cairn_types::{Error, Privilege, Result};
 
@@ -54,12 +54,12 @@ pub async fn alter(session: &Session, statement: &AlterStorageVolume) -> Result<
             let store = VolumeStore::open(&volume.location, &all, &session.node.env)?;
             store.probe().await?;
             // What answers must be the place where the files are, not another one of the same name.
-            match catalog.holds_files(volume.id) {
-                true => fences::check_store(&catalog, &store)
+            if catalog.holds_files(volume.id) {
+                Fence::check_epoch(&store, &catalog.cluster().id, catalog.cluster().epoch)
                     .await
-                    .map_err(|e| e.context("the volume's files are not there"))?,
-                false => fences::claim_volume(&session.node, &store).await?,
+                    .map_err(|e| e.context("the volume's files are not there"))?;
             }
+            fences::claim_volume(&session.node, &store).await?;
             Command::AlterVolume { name, comment: None, properties }
         }
     };
