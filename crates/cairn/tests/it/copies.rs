@@ -32,8 +32,8 @@ async fn a_copy_beside_a_running_process_is_refused() {
     let text = Start::default().try_run(&behind).err().unwrap();
     assert!(text.contains("a process is running on another copy"), "{text}");
     run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
-    // A sign says how far it has come, a few seconds later.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // A sign says how far it has come.
+    next_sign(dir.path()).await;
     drop(conn);
     let data = server.kill();
     let text = Start::default().try_run(&behind).err().unwrap();
@@ -54,7 +54,7 @@ async fn the_copy_that_was_started_last_goes_on_alone() {
     // After a clean end nobody has to be waited for.
     let start = Instant::now();
     let server = Start::default().run(&moved);
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(11), "{:?}", start.elapsed());
     run(&mut server.connect().await, "INSERT INTO d.t VALUES (2)").await;
     let text = Start::default().try_run(&data).err().unwrap();
     assert!(text.contains("another copy of this data directory was started since"), "{text}");
@@ -76,6 +76,19 @@ fn fence(dir: &Path) -> PathBuf {
     std::fs::read_dir(dir.join("bucket")).unwrap().next().unwrap().unwrap().path().join("fence")
 }
 
+/// Waits until the running process has left a sign after this call: it comes every few seconds.
+async fn next_sign(dir: &Path) {
+    let signs = || {
+        let entries = std::fs::read_dir(fence(dir)).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.filter(|name| name.to_str().unwrap().starts_with("alive-")).max()
+    };
+    let (before, start) = (signs(), Instant::now());
+    while signs() == before || signs().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no sign came");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Such a copy knows of no volume with rows, and still must not pass the one that has them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_from_before_the_first_row_is_refused() {
@@ -87,7 +100,7 @@ async fn a_copy_from_before_the_first_row_is_refused() {
     run(&mut conn, "CREATE TABLE d.t (k INT)").await;
     let early = copy(&dir.path().join("data"), "early");
     run(&mut conn, "INSERT INTO d.t VALUES (1)").await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    next_sign(dir.path()).await;
     let text = Start::default().try_run(&early).err().unwrap();
     assert!(text.contains("this copy of the data directory is too old"), "{text}");
     run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
@@ -131,7 +144,7 @@ async fn a_stale_copy_that_found_its_volume_empty_is_refused_later_too() {
     let mut conn = table(&server).await;
     let stale = copy(&dir.path().join("data"), "stale");
     run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    next_sign(dir.path()).await;
     drop(conn);
     let data = server.kill();
     std::fs::rename(&bucket, &aside).unwrap();
