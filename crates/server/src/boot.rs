@@ -387,6 +387,7 @@ async fn open(env: &Env, options: &StartOptions, addresses: Addresses) -> Result
     for error in fences::check(&node).await? {
         tracing::warn!(%error, "tried again every few seconds");
     }
+    env.failpoint("start.after_record")?;
     fences::sign(&node, false).await;
     let entries = settings::number(&catalog, "image_interval_entries");
     node.journal.set_image_every_entries(entries);

@@ -26,14 +26,16 @@ const LOOK_MS: u64 = 500;
 /// What the process knows of its start.
 #[derive(Default)]
 pub struct FencesView {
-    /// What the data directory knew before it: by that other copies are judged, also in volumes that answer later.
+    /// What the data directory knew before it: by that volumes are judged that answer later.
     before: OnceLock<OwnStart>,
+    /// Volumes that were judged, and watched where that was called for, before the start began.
+    admitted: OnceLock<BTreeSet<VolumeId>>,
     /// Volumes that were told of the start. Whoever removes its record there must not get it back.
     told: Mutex<BTreeSet<VolumeId>>,
 }
 
 /// Begins a start of this data directory: refused when another copy of it runs, was started later, or has come further. Every
-/// volume that answers is asked; a copy may be from before the first row.
+/// volume that answers is asked; a copy may be from before the first row. [`check`] tells them of it.
 ///
 /// # Errors
 /// `Fenced` for these; `Unavailable` or `Corrupt` when a volume with rows cannot say.
@@ -41,23 +43,25 @@ pub async fn begin(node: &Node) -> Result<()> {
     let catalog = node.catalog();
     let own = own_start(node, &catalog)?;
     let asked = catalog.volumes().map(|volume| admit(node, &own, &catalog, volume));
-    let seen = futures::future::try_join_all(asked).await?;
-    let newest = seen.into_iter().flatten().max().unwrap_or(0);
+    let admitted: Vec<(VolumeId, u64)> =
+        futures::future::try_join_all(asked).await?.into_iter().flatten().collect();
+    let newest = admitted.iter().map(|(_, start)| *start).max().unwrap_or(0);
     let number = newest.max(own.start) + 1;
     node.fences.before.get_or_init(|| own);
+    node.fences.admitted.get_or_init(|| admitted.into_iter().map(|(id, _)| id).collect());
     // From here on this copy calls itself the newest: whatever speaks against it was asked before.
     node.propose(Command::BeginStart { number, nonce: node.env.random_hex() }).await?;
-    node.env.failpoint("start.after_entry")?;
-    for volume in catalog.volumes().filter(|volume| catalog.holds_rows(volume.id)) {
-        if let Err(error) = announce(node, volume).await {
-            tracing::warn!(%error, "a volume cannot be told of this start: it is read, and not written to");
-        }
-    }
-    node.env.failpoint("start.after_record")
+    node.env.failpoint("start.after_entry")
 }
 
-/// Asks what `volume` says of other copies, and watches it where that is not clear: the newest start there.
-async fn admit(node: &Node, own: &OwnStart, catalog: &Catalog, volume: &Volume) -> Result<Option<u64>> {
+/// Asks what `volume` says of other copies, and watches it where that is not clear: the volume, and the newest start there (0:
+/// none). `None`: it holds no rows, and does not answer.
+async fn admit(
+    node: &Node,
+    own: &OwnStart,
+    catalog: &Catalog,
+    volume: &Volume,
+) -> Result<Option<(VolumeId, u64)>> {
     let has_rows = catalog.holds_rows(volume.id);
     let first = match look(node, own, volume).await {
         // It is claimed before it is used; what it says is asked then.
@@ -79,7 +83,7 @@ async fn admit(node: &Node, own: &OwnStart, catalog: &Catalog, volume: &Volume) 
     }
     match verdict {
         Verdict::Refuse(why) => Err(Error::fenced(format!("volume {}: {why}", volume.location))),
-        Verdict::Go | Verdict::Watch => Ok(first.map(|seen| seen.start)),
+        Verdict::Go | Verdict::Watch => Ok(Some((volume.id, first.map_or(0, |seen| seen.start)))),
     }
 }
 
@@ -108,13 +112,6 @@ fn tell_of_watch(volume: &Volume, seen: Option<&Seen>) {
 }
 
 /// Says in a volume that this start has happened.
-async fn announce(node: &Node, volume: &Volume) -> Result<()> {
-    let store = node.storage.volumes.open(volume)?;
-    tell(node, &store).await?;
-    node.fences.told.lock().insert(volume.id);
-    Ok(())
-}
-
 async fn tell(node: &Node, store: &VolumeStore) -> Result<()> {
     let own = own_start(node, &node.catalog())?;
     let record = StartRecord {
@@ -145,36 +142,52 @@ pub async fn sign(node: &Node, stopped: bool) {
     futures::future::join_all(catalog.volumes().map(|volume| one(Arc::clone(volume)))).await;
 }
 
-/// Asks each volume. One that holds no rows is claimed instead: a restore claims what it needs, and a volume that is empty or
-/// holds snapshots only keeps nobody from starting when it cannot be reached. Why such could not be claimed is returned.
+/// Asks each volume, and tells one of this start that was not told yet. Why such could not be told is returned: it is not written
+/// to, and keeps nobody from starting.
 ///
 /// # Errors
-/// `Fenced` when a later epoch took the cluster over, another copy was started later, or a volume with rows has no claim of
-/// this one; `Unavailable` or `Corrupt` when that of a volume with rows cannot be found out.
+/// `Fenced` when a later epoch took the cluster over or another copy was started later; `Unavailable` or `Corrupt` when a volume
+/// with rows that was told does not say so any more.
 pub async fn check(node: &Node) -> Result<Vec<Error>> {
     let catalog = node.catalog();
-    let one =
-        |volume: Arc<Volume>| {
-            let catalog = &catalog;
-            async move {
-                if catalog.holds_rows(volume.id) {
-                    return check_store(catalog, &node.storage.volumes.open(&volume)?).await.map(|()| None);
-                }
-                match in_time(node, claim_rowless(node, catalog, &volume)).await {
-                    Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
-                    Err(error) => Ok(Some(error.context(format!(
-                        "storage volume '{}' holds no rows, and cannot be used",
-                        volume.name
-                    )))),
-                    Ok(()) => Ok(None),
-                }
-            }
-        };
-    let answers = futures::future::join_all(catalog.volumes().map(|volume| one(Arc::clone(volume)))).await;
+    let asked = catalog.volumes().map(|volume| check_volume(node, &catalog, volume));
+    let answers = futures::future::join_all(asked).await;
     // Who was fenced out must know it, whatever else is wrong.
     let (fenced, others): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|a| a.as_ref().is_err_and(|e| e.kind() == ErrorKind::Fenced));
     fenced.into_iter().chain(others).filter_map(Result::transpose).collect()
+}
+
+async fn check_volume(node: &Node, catalog: &Catalog, volume: &Volume) -> Result<Option<Error>> {
+    let has_rows = catalog.holds_rows(volume.id);
+    let is_told = node.fences.told.lock().contains(&volume.id);
+    let asked = async {
+        let store = node.storage.volumes.open(volume)?;
+        if is_told { check_store(catalog, &store).await } else { enter(node, catalog, volume, &store).await }
+    };
+    match if has_rows { asked.await } else { in_time(node, asked).await } {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Fenced || (has_rows && is_told) => Err(error),
+        Err(error) => {
+            Ok(Some(error.context(format!("storage volume '{}' cannot be written to", volume.name))))
+        }
+    }
+}
+
+/// Claims a volume that was not told of this start, and tells it.
+async fn enter(node: &Node, catalog: &Catalog, volume: &Volume, store: &VolumeStore) -> Result<()> {
+    // A mount point without its disk is another volume.
+    if catalog.holds_files(volume.id) && Fence::newest_epoch(store, &catalog.cluster().id).await?.is_none() {
+        return Err(Error::unavailable(
+            "files of this cluster should be there, and nothing is: is its disk mounted?",
+        ));
+    }
+    if !node.fences.admitted.get().is_some_and(|admitted| admitted.contains(&volume.id)) {
+        judge_late(node, store).await?;
+    }
+    claim_and_tell(node, store).await?;
+    node.fences.told.lock().insert(volume.id);
+    Ok(())
 }
 
 /// Asks one volume.
@@ -185,35 +198,18 @@ pub async fn check_store(catalog: &Catalog, store: &VolumeStore) -> Result<()> {
     cairn_storage::check_fence(store, catalog.cluster()).await
 }
 
-async fn claim_rowless(node: &Node, catalog: &Catalog, volume: &Volume) -> Result<()> {
-    let store = node.storage.volumes.open(volume)?;
-    let cluster = &catalog.cluster().id;
-    // A mount point without its disk is another volume.
-    if catalog.holds_files(volume.id) && Fence::newest_epoch(&store, cluster).await?.is_none() {
-        return Err(Error::unavailable(
-            "snapshots of this cluster should be there, and nothing is: is its disk mounted?",
-        ));
-    }
-    if node.fences.told.lock().contains(&volume.id) {
-        return check_store(catalog, &store).await;
-    }
-    claim_and_tell(node, &store).await?;
-    node.fences.told.lock().insert(volume.id);
-    Ok(())
-}
-
 /// Tries a new volume and claims it for this incarnation of the cluster.
 ///
 /// # Errors
 /// `Unavailable` when it cannot be written to; `Fenced` when the cluster was taken over there.
 pub async fn claim_volume(node: &Node, store: &VolumeStore) -> Result<()> {
     store.probe().await?;
+    judge_late(node, store).await?;
     claim_and_tell(node, store).await
 }
 
 /// A volume that is claimed knows of this start, so that no other copy of the directory takes it for its own.
 async fn claim_and_tell(node: &Node, store: &VolumeStore) -> Result<()> {
-    judge_late(node, store).await?;
     claim(&node.env, store, &identity(&node.data_dir)?).await?;
     tell(node, store).await?;
     check_store(&node.catalog(), store).await

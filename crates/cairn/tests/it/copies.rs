@@ -14,6 +14,12 @@ async fn table(server: &Server) -> mysql_async::Conn {
     conn
 }
 
+/// A new server in the folder `data`, whose volume is the folder `bucket`.
+fn first(dir: &Path) -> Server {
+    let storage = format!("file://{}/bucket", dir.display());
+    Start::default().storage(&storage).run(&dir.join("data"))
+}
+
 fn copy(from: &Path, to: &str) -> PathBuf {
     let to = from.with_file_name(to);
     let status = Command::new("cp").arg("-a").args([from, &to]).status().unwrap();
@@ -24,8 +30,7 @@ fn copy(from: &Path, to: &str) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_beside_a_running_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}/bucket", dir.path().display());
-    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let server = first(dir.path());
     let mut conn = table(&server).await;
     // The log of the copy is at most what was acknowledged before; so is a file system's own snapshot.
     let behind = copy(&dir.path().join("data"), "behind");
@@ -45,8 +50,7 @@ async fn a_copy_beside_a_running_process_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_copy_that_was_started_last_goes_on_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}/bucket", dir.path().display());
-    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let server = first(dir.path());
     table(&server).await;
     let data = server.data_dir.clone();
     assert!(server.terminate());
@@ -55,7 +59,12 @@ async fn the_copy_that_was_started_last_goes_on_alone() {
     let start = Instant::now();
     let server = Start::default().run(&moved);
     assert!(start.elapsed() < Duration::from_secs(11), "{:?}", start.elapsed());
-    run(&mut server.connect().await, "INSERT INTO d.t VALUES (2)").await;
+    let mut conn = server.connect().await;
+    run(&mut conn, "INSERT INTO d.t VALUES (2)").await;
+    let empty = format!("file://{}/empty", dir.path().display());
+    run(&mut conn, &format!("CREATE STORAGE VOLUME e TYPE = FILE LOCATIONS = ('{empty}')")).await;
+    run(&mut conn, "CREATE TABLE d.e (k INT) PROPERTIES ('storage_volume' = 'e')").await;
+    drop(conn);
     let text = Start::default().try_run(&data).err().unwrap();
     assert!(text.contains("another copy of this data directory was started since"), "{text}");
 
@@ -64,6 +73,8 @@ async fn the_copy_that_was_started_last_goes_on_alone() {
     let mut server = Start::default().run(&newest);
     let mut conn = server.connect().await;
     assert_eq!(one(&mut conn, "SELECT count(*) FROM d.t").await, "2");
+    // An empty volume, which the other place had, too, is used as before.
+    run(&mut conn, "INSERT INTO d.e VALUES (1)").await;
     // A later start, whatever it was made of, makes this one stop.
     let fence = fence(dir.path());
     std::fs::write(fence.join(format!("start-{:020}-{:020}-ab", 1, 99)), "").unwrap();
@@ -93,8 +104,7 @@ async fn next_sign(dir: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_from_before_the_first_row_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}/bucket", dir.path().display());
-    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let server = first(dir.path());
     let mut conn = server.connect().await;
     run(&mut conn, "CREATE DATABASE d").await;
     run(&mut conn, "CREATE TABLE d.t (k INT)").await;
@@ -111,8 +121,7 @@ async fn a_copy_from_before_the_first_row_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_forced_goes_on_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = format!("file://{}/bucket", dir.path().display());
-    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let server = first(dir.path());
     table(&server).await;
     let data = server.data_dir.clone();
     assert!(server.terminate());
@@ -139,8 +148,7 @@ async fn a_copy_that_is_forced_goes_on_alone() {
 async fn a_stale_copy_that_found_its_volume_empty_is_refused_later_too() {
     let dir = tempfile::tempdir().unwrap();
     let (bucket, aside) = (dir.path().join("bucket"), dir.path().join("aside"));
-    let storage = format!("file://{}", bucket.display());
-    let server = Start::default().storage(&storage).run(&dir.path().join("data"));
+    let server = first(dir.path());
     let mut conn = table(&server).await;
     let stale = copy(&dir.path().join("data"), "stale");
     run(&mut conn, "INSERT INTO d.t VALUES (2)").await;

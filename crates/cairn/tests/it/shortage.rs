@@ -46,8 +46,23 @@ async fn a_full_volume_refuses_loads_and_goes_on_when_there_is_room() {
     assert!(rounds > 0 && text.contains("space"), "{text}");
     let count = (rounds * 20_000).to_string();
     assert_eq!(one(&mut conn, "SELECT count(v) FROM d.t").await, count);
+    // It keeps nobody from starting and reading, and is written to again when there is room.
+    let filler = dir.path().join("small/filler");
+    while disk.free_bytes() > 0 {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&filler).unwrap();
+        let _ = file.write_all(&vec![1; disk.free_bytes()]);
+    }
+    drop(conn);
+    let server = Start::default().run(&server.kill());
+    let mut conn = server.connect().await;
+    assert_eq!(one(&mut conn, "SELECT count(v) FROM d.t").await, count);
     disk.grow(64);
-    run(&mut conn, &INSERT.replace("$SALT", "5")).await;
+    let started = std::time::Instant::now();
+    while mysql_async::prelude::Queryable::query_drop(&mut conn, INSERT.replace("$SALT", "5")).await.is_err()
+    {
+        assert!(started.elapsed() < Duration::from_secs(30), "it is never written to again");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     drop(conn);
     let server = Start::default().run(&server.kill());
     let count = ((rounds + 1) * 20_000).to_string();
