@@ -38,23 +38,19 @@ pub(crate) fn comparable(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 
 /// `expr`, when it gives one of several values of different types, with casts to the one that it has.
 pub(crate) fn one_type(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let expr = match expr {
+    let (expr, is_searched) = match expr {
         Expr::Case(case) if case.expr.is_some() => {
-            let searched = searched(case, schema);
-            let changed = searched.expr.is_none();
-            let typed = one_type(Expr::Case(Case { expr: None, ..searched.clone() }), schema);
-            return match changed {
-                true => Transformed::yes(typed.data),
-                false => typed.update_data(|expr| with_operand(expr, searched.expr)),
-            };
+            let case = searched(case, schema);
+            let is_searched = case.expr.is_none();
+            (Expr::Case(case), is_searched)
         }
-        other => other,
+        other => (other, false),
     };
     let Some(ty) = alternatives(&expr).and_then(|values| {
         let types: Result<Vec<_>, _> = values.iter().map(|e| e.get_type(schema)).collect();
         value_type(&types.ok()?)
     }) else {
-        return Transformed::no(expr);
+        return Transformed::new_transformed(expr, is_searched);
     };
     let of = |value: Expr| as_type(value, &ty, schema);
     Transformed::yes(match expr {
@@ -70,13 +66,6 @@ pub(crate) fn one_type(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         }
         other => other,
     })
-}
-
-fn with_operand(expr: Expr, operand: Option<Box<Expr>>) -> Expr {
-    match expr {
-        Expr::Case(case) => Expr::Case(Case { expr: operand, ..case }),
-        other => other,
-    }
 }
 
 /// `CASE x WHEN v …` whose `x` and `v` have different types compares them as `x = v` does.

@@ -70,8 +70,8 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         return;
     }
     if let Expr::Interval(interval) = expr {
-        months_of_quarters(interval);
         quote_amount(interval);
+        months_of_quarters(interval);
         if let Some(computed) = differences::interval(interval) {
             *expr = computed;
         }
@@ -126,14 +126,10 @@ fn separate(function: &mut Function) {
 /// `INTERVAL 2 QUARTER` is one of 6 months.
 fn months_of_quarters(interval: &mut sqlparser::ast::Interval) {
     use sqlparser::ast::DateTimeField;
-    let (value, sign) = match interval.value.as_ref() {
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => (&**expr, -3),
-        value => (value, 3),
-    };
-    let Expr::Value(value) = value else { return };
-    let (Value::Number(digits, _) | Value::SingleQuotedString(digits)) = &value.value else { return };
+    let Expr::Value(value) = interval.value.as_ref() else { return };
+    let Value::SingleQuotedString(digits) = &value.value else { return };
     if let (Some(DateTimeField::Quarter), Ok(quarters)) = (&interval.leading_field, digits.parse::<i32>()) {
-        *interval.value = text(&(i64::from(quarters) * sign).to_string());
+        *interval.value = text(&(i64::from(quarters) * 3).to_string());
         interval.leading_field = Some(DateTimeField::Month);
     }
 }
