@@ -9,6 +9,7 @@
 mod clock;
 mod failpoint;
 pub mod files;
+mod own_thread;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 pub use clock::{Clock, ManualClock, Stopwatch};
 pub use failpoint::{Action, FAILPOINTS, Failpoints};
+pub use own_thread::OwnThread;
 
 /// A handle to time, randomness, tasks and failpoints.
 #[derive(Clone)]

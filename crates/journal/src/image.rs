@@ -2,7 +2,9 @@
 //! counted; an older image goes only after that.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use cairn_env::files::DirLock;
 use cairn_env::{Env, files};
 use cairn_types::{Error, Result};
 use parking_lot::Mutex;
@@ -151,13 +153,26 @@ pub(crate) struct Images {
     kept: Mutex<Vec<Image>>,
     /// Name of the image openraft was last told about.
     told: Mutex<Option<String>>,
+    /// Of the folder; `None` when the journal has ended. Who writes holds it until he is done.
+    lock: Mutex<Option<Arc<DirLock>>>,
 }
 
 impl Images {
     /// `kept` are images that were read and found whole, oldest first.
-    pub fn new(layout: Layout, group: String, kept: Vec<Image>) -> Self {
+    pub fn new(layout: Layout, lock: Arc<DirLock>, group: String, kept: Vec<Image>) -> Self {
         let told = kept.last().map(|image| image.head.name.clone());
-        Self { layout, group, kept: Mutex::new(kept), told: Mutex::new(told) }
+        let lock = Mutex::new(Some(lock));
+        Self { layout, group, kept: Mutex::new(kept), told: Mutex::new(told), lock }
+    }
+
+    /// Lets others have the folder as soon as nothing is being written.
+    pub fn let_go(&self) {
+        self.lock.lock().take();
+    }
+
+    /// The folder, for as long as something is written: a journal that was opened after this one must not meet it.
+    fn hold(&self) -> Result<Arc<DirLock>> {
+        self.lock.lock().clone().ok_or_else(|| Error::unavailable("the journal has ended: no image is made"))
     }
 
     pub fn infos(&self) -> Vec<ImageInfo> {
@@ -211,6 +226,7 @@ impl Images {
     }
 
     fn keep<S: State>(&self, env: &Env, index: u64, bytes: &[u8]) -> Result<Image> {
+        let _held = self.hold()?;
         let image = store::<S>(env, &self.layout, index, bytes)?;
         let mut kept = self.kept.lock();
         kept.retain(|other| other.info.index < index);
@@ -225,6 +241,7 @@ impl Images {
     /// # Errors
     /// As the file system says.
     pub fn remove_surplus(&self) -> Result<()> {
+        let _held = self.hold()?;
         let kept = self.infos();
         for path in files::list(&self.layout.images())? {
             let surplus = image_index(&path).is_some() && kept.iter().all(|info| info.path != path);

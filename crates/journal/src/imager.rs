@@ -51,7 +51,7 @@ pub(crate) struct Imager<S: State> {
     pub every_entries: AtomicU64,
     pub entries_kept: u64,
     /// Held while an image is made.
-    pub one_at_a_time: tokio::sync::Mutex<()>,
+    pub one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<S: State> Imager<S> {
@@ -60,16 +60,17 @@ impl<S: State> Imager<S> {
     /// # Errors
     /// As the file system says; the journal goes on as before.
     pub async fn make(&self) -> Result<ImageInfo> {
-        let _one = self.one_at_a_time.lock().await;
+        let one = Arc::clone(&self.one_at_a_time).lock_owned().await;
         let (env, images, point) = (self.env.clone(), Arc::clone(&self.images), self.published.point());
         let made = self.env.spawn_blocking(move || {
             let image = images.make(&env, &point)?;
             images.remove_surplus()?;
-            Ok(image)
+            // It is one at a time also when nobody waits for this one any more.
+            Ok((image, one))
         });
-        let image = joined(made.await)?;
+        let (image, _one) = joined(made.await)?;
         self.purge(image.log_id()).await?;
-        self.env.failpoint("image.after_purge")?;
+        self.env.failpoint_async("image.after_purge").await?;
         Ok(image.info)
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use cairn_env::Env;
 use cairn_env::files::DirLock;
+use cairn_env::{Env, OwnThread};
 use cairn_types::{Error, Result};
 use openraft::{ChangeMembers, Config, Raft, RaftMetrics, SnapshotPolicy};
 use redb::StorageBackend;
@@ -54,8 +54,8 @@ struct Inner<S: State> {
     commits: Arc<AtomicU64>,
     tasks: [JoinHandle<()>; 2],
     closed: AtomicBool,
-    /// Let go in [`Journal::shutdown`], or with the journal.
-    lock: parking_lot::Mutex<Option<DirLock>>,
+    /// Where all of the journal's tasks run; there until the end.
+    thread: Option<OwnThread>,
 }
 
 impl<S: State> Journal<S> {
@@ -92,8 +92,7 @@ impl<S: State> Journal<S> {
     ) -> Result<Self> {
         options.check()?;
         create::check_made(data_dir)?;
-        let layout = Layout::of_data_dir(data_dir);
-        let reading = layout.clone();
+        let reading = Layout::of_data_dir(data_dir);
         let read = env.spawn_blocking(move || {
             let lock = DirLock::take(&reading.meta)?;
             let recovered = recover::<S>(&reading)?;
@@ -101,62 +100,16 @@ impl<S: State> Journal<S> {
                 tracing::warn!(%error, "an image cannot be used; an older one and the journal give the same state");
             }
             let file = LogFile::open(&reading, backend(&reading)?, recovered.needs_repair)?;
-            Ok((lock, recovered, file))
+            let lock = Arc::new(lock);
+            Ok((OwnThread::start("journal")?, Opened { layout: reading, lock, recovered, file }))
         });
-        let (lock, recovered, file) = crate::machine::joined(read.await)?;
-        Self::start(env, options, layout, lock, recovered, file).await
-    }
-
-    async fn start(
-        env: Env,
-        options: Options,
-        layout: Layout,
-        lock: DirLock,
-        recovered: Recovered<S>,
-        file: LogFile,
-    ) -> Result<Self> {
-        let member_id = recovered.progress.member_id;
-        let voters: Vec<_> = recovered.point.membership.voter_ids().collect();
-        let vote = file.vote()?;
-        let cause = StopCause::default();
-        let commits = file.commits();
-        let images = Arc::new(Images::new(layout, recovered.progress.group.clone(), recovered.images));
-        let committed = recovered.point.log_id;
-        let published = Arc::new(Published::new(recovered.point));
-        let store = LogStore::new(env.clone(), file, cause.clone(), committed)?;
-        let machine = Machine::new(env.clone(), Arc::clone(&published), Arc::clone(&images), cause.clone());
-        let config = Arc::new(raft_config(&options)?);
-        let raft = Raft::new(member_id, config, NoPeers, store, machine)
-            .await
-            .map_err(|fatal| cause.of_fatal(&fatal))?;
-        let imager = Arc::new(Imager {
-            env: env.clone(),
-            raft: raft.clone(),
-            published: Arc::clone(&published),
-            images,
-            cause: cause.clone(),
-            every_entries: AtomicU64::new(options.image_every_entries),
-            entries_kept: options.entries_kept,
-            one_at_a_time: tokio::sync::Mutex::new(()),
-        });
-        let (proposals, waiting) = mpsc::channel(WAITING_MAX);
-        let tasks = [
-            env.spawn("journal proposals", batcher::run(waiting, raft.clone(), cause.clone())),
-            env.spawn("journal images", Arc::clone(&imager).run()),
-        ];
-        let inner = Inner {
-            env,
-            options,
-            raft,
-            published,
-            imager,
-            proposals,
-            cause,
-            commits,
-            tasks,
-            closed: AtomicBool::new(false),
-            lock: parking_lot::Mutex::new(Some(lock)),
-        };
+        let (thread, opened) = crate::machine::joined(read.await)?;
+        let member_id = opened.recovered.progress.member_id;
+        let voters: Vec<_> = opened.recovered.point.membership.voter_ids().collect();
+        let vote = opened.file.vote()?;
+        let started = thread.spawn("journal start", Inner::start(env, options, opened));
+        let mut inner = crate::machine::joined(started.await)?;
+        inner.thread = Some(thread);
         let journal = Self { inner: Arc::new(inner) };
         match journal.serve(member_id, &voters, vote).await {
             Ok(()) => Ok(journal),
@@ -318,8 +271,52 @@ impl<S: State> Journal<S> {
             task.abort();
         }
         let ended = inner.raft.shutdown().await;
-        inner.lock.lock().take();
+        inner.imager.images.let_go();
         ended.map_err(|e| Error::internal(format!("the journal did not end cleanly: {e}")))
+    }
+}
+
+/// What was read of a journal that does not run yet.
+struct Opened<S: State> {
+    layout: Layout,
+    lock: Arc<DirLock>,
+    recovered: Recovered<S>,
+    file: LogFile,
+}
+
+impl<S: State> Inner<S> {
+    /// Starts the group and the tasks around it on the thread that runs this.
+    async fn start(env: Env, options: Options, opened: Opened<S>) -> Result<Self> {
+        let Opened { layout, lock, recovered, file } = opened;
+        let (group, member_id) = (recovered.progress.group, recovered.progress.member_id);
+        let cause = StopCause::default();
+        let commits = file.commits();
+        let images = Arc::new(Images::new(layout, lock, group, recovered.images));
+        let committed = recovered.point.log_id;
+        let published = Arc::new(Published::new(recovered.point));
+        let store = LogStore::new(env.clone(), file, cause.clone(), committed)?;
+        let machine = Machine::new(env.clone(), Arc::clone(&published), Arc::clone(&images), cause.clone());
+        let config = Arc::new(raft_config(&options)?);
+        let raft = Raft::new(member_id, config, NoPeers, store, machine)
+            .await
+            .map_err(|fatal| cause.of_fatal(&fatal))?;
+        let imager = Arc::new(Imager {
+            env: env.clone(),
+            raft: raft.clone(),
+            published: Arc::clone(&published),
+            images,
+            cause: cause.clone(),
+            every_entries: AtomicU64::new(options.image_every_entries),
+            entries_kept: options.entries_kept,
+            one_at_a_time: Arc::default(),
+        });
+        let (proposals, waiting) = mpsc::channel(WAITING_MAX);
+        let tasks = [
+            env.spawn("journal proposals", batcher::run(waiting, raft.clone(), cause.clone())),
+            env.spawn("journal images", Arc::clone(&imager).run()),
+        ];
+        let (closed, thread) = (AtomicBool::new(false), None);
+        Ok(Self { env, options, raft, published, imager, proposals, cause, commits, tasks, closed, thread })
     }
 }
 
@@ -328,12 +325,11 @@ impl<S: State> Drop for Inner<S> {
         for task in &self.tasks {
             task.abort();
         }
-        let raft = self.raft.clone();
-        let lock = self.lock.get_mut().take();
-        if lock.is_some() && tokio::runtime::Handle::try_current().is_ok() {
-            self.env.spawn("journal end", async move {
+        let (raft, images) = (self.raft.clone(), Arc::clone(&self.imager.images));
+        if let Some(thread) = self.thread.take() {
+            thread.end_after(async move {
                 let _ended = raft.shutdown().await;
-                drop(lock);
+                images.let_go();
             });
         }
     }

@@ -1,4 +1,5 @@
-//! openraft's door to the log file: the same operations, off the runtime's threads, with the newest entries in memory.
+//! openraft's door to the log file: the same operations, with the newest entries in memory. Appending blocks the thread, which
+//! is the journal's own; what comes seldom, or can take long, is done beside it.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -199,7 +200,8 @@ impl<S: State> RaftLogStorage<Group<S>> for LogStore<S> {
         let encoded = encoded.map_err(|e| self.cause.note(&e))?;
         let sizes: Vec<_> = encoded.iter().map(|(_, bytes)| bytes.len()).collect();
         let committed = self.shared.lock().committed;
-        self.on_file(move |file| file.append(&encoded, committed)).await?;
+        // Not beside: the tasks of this thread have next to nothing to do before it is durable, and two wake-ups cost more.
+        self.file.append(&encoded, committed).map_err(|e| self.cause.note(&e))?;
         {
             let mut shared = self.shared.lock();
             shared.last = entries.last().map(|e| e.log_id).or(shared.last);

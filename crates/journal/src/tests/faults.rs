@@ -48,6 +48,37 @@ async fn a_failed_image_leaves_a_whole_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_nobody_waits_for_keeps_the_folder_until_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = dir.path().join("hold");
+    std::fs::write(&hold, "").unwrap();
+    let env = env();
+    let journal = Journal::create(dir.path(), env.clone(), options(), 0, Counter::default()).await.unwrap();
+    add(&journal, 1).await.unwrap();
+    env.failpoints().set("image.before_write", Action::Hold(hold.clone()));
+    let making = journal.clone();
+    let making = env.spawn("image", async move { making.create_image().await });
+    while std::fs::read_to_string(&hold).unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    making.abort();
+    drop(journal);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(open(dir.path()).await.err().unwrap().kind(), ErrorKind::Conflict, "it is still written to");
+    std::fs::remove_file(&hold).unwrap();
+    let again = async {
+        loop {
+            if let Ok(journal) = open(dir.path()).await {
+                break journal;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let again = tokio::time::timeout(std::time::Duration::from_secs(20), again).await.unwrap();
+    assert_eq!(again.state().index, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_making_is_made_again() {
     for name in ["image.before_write", "image.after_write", "image.after_rename"] {
         let dir = tempfile::tempdir().unwrap();
@@ -163,7 +194,7 @@ fn a_runtime_that_goes_away_loses_nothing() {
             index
         });
         assert_eq!(index, (round + 1) * 10);
-        // No shutdown and no destructor of the handle; the runtime just ends. The lock of the forgotten handle is
+        // No shutdown and no destructor of the handle; the runtime of its callers just ends. The lock of the forgotten handle is
         // that of a process that is gone, so the next round works on a copy.
         drop(runtime);
         let copy = tempfile::tempdir().unwrap();
