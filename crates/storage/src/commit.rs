@@ -93,6 +93,9 @@ struct Part<'a> {
     replace: bool,
 }
 
+/// A part, its partition, and where that lies.
+type Placed<'a> = (&'a Part<'a>, &'a Partition, PartitionPlace);
+
 /// Commits loads.
 #[derive(Clone)]
 pub struct Committer {
@@ -144,14 +147,18 @@ impl Committer {
                 _ => Arc::new(self.ctx.open_writes.begin(&self.ctx.env)),
             };
             let parts = parts(&catalog, request)?;
-            // Nothing names the manifests before the command, so they need not come after the files that they name.
-            let manifests = self.write_manifests(&catalog, &parts, &write);
-            let (changed, uploaded) = futures::join!(manifests, finish_uploads(&request.written));
-            let changed = changed?;
-            if let Err(error) = uploaded {
-                discard_manifests(changed).await;
+            let places = self.places(&catalog, &parts)?;
+            // Each is a way to the disk, or to S3 and back. Nothing names the manifests before the command, so they need
+            // come neither after the files that they name nor after the fence.
+            let fences = check_fences(&catalog, places.iter().map(|(.., place)| place));
+            let manifests = self.write_manifests(&catalog, &places, &write);
+            let (changed, uploaded, allowed) =
+                futures::join!(manifests, finish_uploads(&request.written), fences);
+            if let Err(error) = allowed.and(uploaded) {
+                discard_manifests(changed.unwrap_or_default()).await;
                 return Err(Failure::Refused(error));
             }
+            let changed = changed?;
             let (before_commit, after_commit) = failpoints(request);
             self.ctx.env.failpoint_async(before_commit).await?;
             let changes = changed.iter().map(|c| c.change.clone()).collect();
@@ -176,21 +183,24 @@ impl Committer {
         Err(Failure::Refused(Error::conflict(busy)))
     }
 
+    /// Where each part goes.
+    fn places<'p>(&self, catalog: &'p Catalog, parts: &'p [Part<'p>]) -> Result<Vec<Placed<'p>>> {
+        let place = |part: &'p Part<'p>| {
+            let partition = visible_partition(catalog, part.partition)?;
+            Ok((part, &**partition, self.ctx.volumes.place(catalog, partition)?))
+        };
+        parts.iter().map(place).collect()
+    }
+
     async fn write_manifests(
         &self,
         catalog: &Catalog,
-        parts: &[Part<'_>],
+        places: &[Placed<'_>],
         write: &WriteGuard,
     ) -> Result<Vec<Changed>> {
-        let mut places = Vec::with_capacity(parts.len());
-        for part in parts {
-            let partition = visible_partition(catalog, part.partition)?;
-            places.push((part, partition, self.ctx.volumes.place(catalog, partition)?));
-        }
-        check_fences(catalog, places.iter().map(|(.., place)| place)).await?;
         let mut writes = Vec::with_capacity(places.len());
         for (part, partition, place) in places {
-            writes.push(self.write_manifest(catalog, part, partition, place, write).boxed());
+            writes.push(self.write_manifest(catalog, part, partition, place.clone(), write).boxed());
         }
         futures::stream::iter(writes).buffered(MANIFESTS_AT_ONCE).try_collect().await
     }
@@ -307,10 +317,12 @@ pub(crate) async fn check_fences(
 ) -> Result<()> {
     let cluster = catalog.cluster();
     let stores: BTreeMap<&str, _> = places.map(|place| (place.store.location(), &place.store)).collect();
-    for store in stores.into_values() {
-        crate::check_fence(store, cluster).await?;
-    }
-    Ok(())
+    let checks = stores.into_values().map(|store| crate::check_fence(store, cluster));
+    let mut errors: Vec<Error> =
+        futures::future::join_all(checks).await.into_iter().filter_map(Result::err).collect();
+    // That another process took over says more than that a volume does not answer.
+    errors.sort_by_key(|error| error.kind() != ErrorKind::Fenced);
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Whether a command that failed so may have been taken by the journal all the same.

@@ -28,6 +28,9 @@ const SEGMENT_ROWS_MAX: usize = 2 << 20;
 const CHUNK_ROWS: usize = 32 << 10;
 /// Tablets that are being encoded or written: more than threads, because a durable write mostly waits.
 const TABLETS_AT_ONCE: usize = 8;
+/// Buffers up to this are sorted and encoded where the load runs: waking another thread would take as long.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+const SMALL_TABLETS_MAX: usize = 4;
 
 /// Small files of one load that the block cache keeps from the start: a large load must not drive out what is read often.
 const KEPT_FILES_MAX: u64 = 8;
@@ -67,13 +70,16 @@ struct Rows {
     keys: SortKeys,
     /// Of all tablets together: NaNs must be known before a tablet's first row is written, and are rare.
     nan_columns: Vec<usize>,
+    /// So few that no thread is woken for them.
+    small: bool,
 }
 
 impl FlushTarget {
     /// Writes the rows of `buffer`; `tablets` says what its tablet numbers stand for.
     pub async fn flush(self: Arc<Self>, buffer: Buffer, tablets: Vec<Tablet>) -> Result<Vec<Flushed>> {
         let this = Arc::clone(&self);
-        let (rows, pieces) = self.blocking(move || this.plan(buffer, &tablets)).await?;
+        let small = buffer.bytes() <= SMALL_BYTES_MAX && tablets.len() <= SMALL_TABLETS_MAX;
+        let (rows, pieces) = self.blocking(small, move || this.plan(buffer, &tablets, small)).await?;
         let rows = Arc::new(rows);
         let all = pieces.into_iter().map(|piece| Arc::clone(&self).write_piece(Arc::clone(&rows), piece));
         // All are waited for, also after an error: no file may appear after the clean-up that follows.
@@ -85,14 +91,14 @@ impl FlushTarget {
         Ok(flushed)
     }
 
-    fn plan(&self, buffer: Buffer, tablets: &[Tablet]) -> Result<(Rows, Vec<Piece>)> {
+    fn plan(&self, buffer: Buffer, tablets: &[Tablet], small: bool) -> Result<(Rows, Vec<Piece>)> {
         let (batches, by_tablet) = buffer.into_tablets(tablets.len())?;
         let keys = SortKeys::new(&self.shape.schema, &self.shape.sort_key, &batches)?;
         let piece = |(number, refs): (u32, Vec<RowRef>)| {
             tablets.get(number as usize).map(|tablet| Piece { tablet: *tablet, refs })
         };
         let nan_columns = RowsAhead::of(&batches).nan_columns;
-        Ok((Rows { batches, keys, nan_columns }, by_tablet.into_iter().filter_map(piece).collect()))
+        Ok((Rows { batches, keys, nan_columns, small }, by_tablet.into_iter().filter_map(piece).collect()))
     }
 
     /// Writes one tablet's rows. A failure ends the load, so the other tablets need not go on either.
@@ -109,7 +115,7 @@ impl FlushTarget {
             let _permit = Arc::clone(&self.encode_permits).acquire_owned().await;
             let this = Arc::clone(&self);
             let mut refs = piece.refs;
-            self.blocking(move || this.encode(&rows, &mut refs)).await?
+            self.blocking(rows.small, move || this.encode(&rows, &mut refs)).await?
         };
         let mut flushed = Vec::with_capacity(encoded.len());
         for segment in encoded {
@@ -178,8 +184,12 @@ impl FlushTarget {
 
     async fn blocking<T: Send + 'static>(
         &self,
+        small: bool,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        if small {
+            return work();
+        }
         let done = self.env.spawn_blocking(work).await;
         done.map_err(|e| Error::internal(format!("writing segments failed: {e}")))?
     }

@@ -139,6 +139,7 @@ async fn a_fenced_process_commits_nothing() {
     let error = committer.commit(request(&cluster, vec![written])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert_eq!(table_rows(&cluster, table).await.unwrap(), Vec::<Row>::new());
+    assert_eq!(files(&cluster).await, Vec::<String>::new(), "neither the segment nor the manifest stays");
 }
 
 #[tokio::test]
