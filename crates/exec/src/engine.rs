@@ -74,7 +74,7 @@ pub struct QueryContext {
     pub parallelism: usize,
     /// `query_mem_limit` in bytes; 0: that of the process.
     pub memory_bytes_max: usize,
-    pub(crate) scans: ScanLog,
+    pub(crate) scans: Arc<ScanLog>,
     pub(crate) files: Mutex<HashMap<String, Arc<dyn TableProvider>>>,
     /// Which materialized views may answer; by default none.
     pub mviews: MviewOptions,
@@ -94,6 +94,8 @@ pub struct Planned {
     pub(crate) own_names: usize,
     /// Whether `plan` has been through the optimizer.
     pub(crate) optimized: bool,
+    /// The plan that runs the next time, when it was made already: some nodes run once.
+    pub(crate) ready: parking_lot::Mutex<Option<Arc<dyn ExecutionPlan>>>,
 }
 
 impl Engine {
@@ -176,7 +178,7 @@ impl Engine {
             facts,
             parallelism: 0,
             memory_bytes_max: 0,
-            scans: ScanLog::default(),
+            scans: Arc::default(),
             files: Mutex::default(),
             mviews: MviewOptions::default(),
             restrictions: Restrictions::default(),
@@ -345,7 +347,8 @@ impl Planned {
     /// A plan without anything that is told about it.
     pub(crate) fn of(plan: LogicalPlan, state: SessionState, context: Arc<QueryContext>) -> Self {
         let (names, mview_notes) = (Vec::new(), Vec::new());
-        Self { plan, names, state, context, mview_notes, own_names: 0, optimized: false }
+        let ready = parking_lot::Mutex::default();
+        Self { plan, names, state, context, mview_notes, own_names: 0, optimized: false, ready }
     }
 
     /// The types of the result's columns.
@@ -370,7 +373,7 @@ impl Planned {
     /// What each scan of the physical plan reads, in the order in which scans were planned.
     #[must_use]
     pub fn scans(&self) -> Vec<Arc<ScanInfo>> {
-        self.context.scans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.context.scans.infos()
     }
 
     /// The plan that runs.
@@ -378,6 +381,10 @@ impl Planned {
     /// # Errors
     /// What planning finds, and what reading manifests finds.
     pub async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let ready = self.ready.lock().take();
+        if let Some(ready) = ready {
+            return Ok(ready);
+        }
         let physical = match self.optimized {
             true => self.state.query_planner().create_physical_plan(&self.plan, &self.state).await,
             false => self.state.create_physical_plan(&self.plan).await,

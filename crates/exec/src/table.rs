@@ -1,7 +1,7 @@
 //! A Cairn table as DataFusion sees it: the segments of its visible partitions at one catalog state.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use cairn_catalog::{Catalog, Distribution, OlapTable, Partition, Table};
 use cairn_ingest::arrow_schema;
 use cairn_storage::manifest::Segment;
+use cairn_types::TableId;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, Statistics};
 use datafusion::datasource::TableType;
@@ -23,6 +24,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 
 use crate::engine::QueryContext;
 use crate::error::to_datafusion;
@@ -62,7 +64,51 @@ impl fmt::Display for ScanInfo {
 }
 
 /// The scans of one query, in the order in which they were planned.
-pub(crate) type ScanLog = Arc<Mutex<Vec<Arc<ScanInfo>>>>;
+#[derive(Default)]
+pub(crate) struct ScanLog {
+    infos: Mutex<Vec<Arc<ScanInfo>>>,
+    /// Only where they are asked for: they hold the list of all segments.
+    scans: Option<Mutex<Vec<Scan>>>,
+}
+
+/// A scan as it was planned.
+#[derive(Clone)]
+pub(crate) struct Scan {
+    pub table: TableId,
+    /// The columns that it gives, by position in the table.
+    pub projection: Vec<usize>,
+    /// Whether it gives all rows that the context lets be read, whatever the query asks for.
+    pub unfiltered: bool,
+    pub exec: Arc<dyn ExecutionPlan>,
+}
+
+impl ScanLog {
+    pub(crate) fn keeping_plans() -> Arc<Self> {
+        Arc::new(Self { infos: Mutex::default(), scans: Some(Mutex::default()) })
+    }
+
+    fn add(&self, info: Arc<ScanInfo>, scan: Scan) {
+        self.infos.lock().push(info);
+        if let Some(scans) = &self.scans {
+            scans.lock().push(scan);
+        }
+    }
+
+    pub(crate) fn infos(&self) -> Vec<Arc<ScanInfo>> {
+        self.infos.lock().clone()
+    }
+
+    /// The scans since the last call, where they are kept.
+    pub(crate) fn take_scans(&self) -> Vec<Scan> {
+        self.scans.as_ref().map(|scans| std::mem::take(&mut *scans.lock())).unwrap_or_default()
+    }
+
+    /// Begins anew.
+    pub(crate) fn clear(&self) {
+        self.infos.lock().clear();
+        self.take_scans();
+    }
+}
 
 /// What a scan is going to read.
 struct Selection {
@@ -81,7 +127,7 @@ pub(crate) struct TabletTable {
     /// Of those that a scan gives: the first ones.
     shown: SchemaRef,
     tablets: Arc<Tablets>,
-    log: ScanLog,
+    log: Arc<ScanLog>,
     restriction: Option<Arc<ScanRestriction>>,
 }
 
@@ -116,7 +162,7 @@ impl TabletTable {
         catalog: Arc<Catalog>,
         table: Arc<Table>,
         tablets: Arc<Tablets>,
-        log: ScanLog,
+        log: Arc<ScanLog>,
         restriction: Option<Arc<ScanRestriction>>,
     ) -> Self {
         let schema = arrow_schema(table.schema());
@@ -293,18 +339,40 @@ impl TableProvider for TabletTable {
         let filter = self.filter(state, filters)?;
         let Selection { segments, statistics, info } = self.select(filter.as_ref()).await?;
         let info = Arc::new(info);
-        self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&info));
-        if segments.is_empty() {
-            let schema = datafusion::common::project_schema(&self.schema, Some(&projection))?;
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        }
+        let exec: Arc<dyn ExecutionPlan> = match segments.is_empty() {
+            true => {
+                let schema = datafusion::common::project_schema(&self.schema, Some(&projection))?;
+                Arc::new(EmptyExec::new(schema))
+            }
+            false => {
+                let segments = segments.into_iter().map(|s| s.with_info(&info)).collect();
+                self.read(state, segments, statistics, &projection, filter.as_ref(), limit)?
+            }
+        };
+        let unfiltered = filters.is_empty() && limit.is_none();
+        let scan = Scan { table: self.table.id, projection, unfiltered, exec: Arc::clone(&exec) };
+        self.log.add(info, scan);
+        Ok(exec)
+    }
+}
+
+impl TabletTable {
+    /// What reads `segments`, of which there is one at least.
+    fn read(
+        &self,
+        state: &dyn Session,
+        segments: Vec<SegmentRef>,
+        statistics: Statistics,
+        projection: &[usize],
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(SegmentReaders);
         // The filter itself comes back with the optimizer's pushdown, once.
-        let lookup = match &filter {
+        let lookup = match filter {
             Some(filter) => prune::is_lookup(filter, &self.schema, &self.olap()?.sort_key),
             None => false,
         };
-        let segments = segments.into_iter().map(|s| s.with_info(&info)).collect();
         let groups = groups(segments, state.config().target_partitions(), lookup || limit.is_some());
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.table_options().parquet.clone())
@@ -313,7 +381,7 @@ impl TableProvider for TabletTable {
         let config = FileScanConfigBuilder::new(object_store_url()?, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(Some(projection))?
+            .with_projection_indices(Some(projection.to_vec()))?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))

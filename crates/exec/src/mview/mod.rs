@@ -23,6 +23,7 @@ mod partition_by;
 mod prepare;
 pub mod refresh;
 pub mod rewrite;
+mod runs;
 mod scan;
 mod shape;
 mod slices;

@@ -13,6 +13,7 @@ use datafusion::execution::SessionState;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use parking_lot::Mutex;
 
 use super::cells::{CellColumn, within};
 use super::rewrite::cover::{rewrite, view_column};
@@ -23,7 +24,7 @@ use crate::engine::{Engine, Planned, QueryContext};
 use crate::error::from_datafusion;
 use crate::resolve::Names;
 use crate::sql_types::typed;
-use crate::table::TabletTable;
+use crate::table::{ScanLog, TabletTable};
 
 /// One partition of an MV, as it is to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +75,7 @@ impl Engine {
         let mut context = context;
         // A refresh reads its bases: an MV that were answered from itself would never change.
         context.mviews = super::MviewOptions::default();
+        context.scans = ScanLog::keeping_plans();
         context.restrictions = restrictions(definition, cell, &source);
         if let (RefreshSource::Delta(_), Some(old)) = (&source, old_partition(&context.catalog, mview, cell))
         {
@@ -93,7 +95,10 @@ impl Engine {
             _ => RefreshEffect::Replace,
         };
         let names = mview.schema().columns.iter().map(|c| c.name.clone()).collect();
-        let planned = Planned { names, optimized, ..Planned::of(plan, state, context) };
+        let mut planned = Planned { names, optimized, ..Planned::of(plan, state, context) };
+        if optimized {
+            planned.ready = Mutex::new(Some(template.delta_runs.plan(&planned).await?));
+        }
         Ok(RefreshPlan { planned, effect })
     }
 

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 use super::partials;
 use super::prepare::prepare;
 use super::rewrite::definition::is_lossless;
+use super::runs::Runs;
 use super::scan::table_of;
 use super::shape::{self, IncrementalShape};
 use crate::engine::{Engine, QueryContext};
@@ -28,6 +29,7 @@ pub(crate) struct Template {
     pub(super) shape: Option<IncrementalShape>,
     /// What takes new rows into an MV that is one cell, optimized; made when it is first needed.
     pub(super) delta: OnceLock<Unbound>,
+    pub(super) delta_runs: Runs,
 }
 
 /// A plan that holds no catalog.
@@ -70,7 +72,12 @@ impl Engine {
             let columns = arrow_schema(table.schema());
             let is_kept = plan.schema().fields().iter().zip(columns.fields()).all(keeps);
             let shape = shape::of(&plan).filter(|_| is_kept);
-            Ok(Arc::new(Template { query: Unbound::of(plan)?, shape, delta: OnceLock::new() }))
+            Ok(Arc::new(Template {
+                query: Unbound::of(plan)?,
+                shape,
+                delta: OnceLock::new(),
+                delta_runs: Runs::default(),
+            }))
         };
         self.templates.get(&context.catalog, table, mview, gone, find).await
     }

@@ -20,7 +20,7 @@ pub(super) struct CatalogRows {
     pub table: Arc<Table>,
     pub usable: CandidateUse,
     pub tablets: Arc<Tablets>,
-    pub log: ScanLog,
+    pub log: Arc<ScanLog>,
 }
 
 impl ViewRows for CatalogRows {

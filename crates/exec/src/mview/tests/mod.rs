@@ -5,6 +5,7 @@ mod fixture;
 mod random;
 mod refresh;
 mod rewrite;
+mod runs;
 mod store;
 mod through_engine;
 

@@ -70,12 +70,21 @@ impl Store {
         };
         let table = self.cluster.create_table(spec).unwrap();
         let mut dice = Dice::new(name.len() as u64 + u64::from(name.as_bytes()[0]));
+        self.load(table, self.random_rows(columns, 40, &mut dice).await).await;
+    }
+
+    /// `count` rows with these columns.
+    pub(crate) async fn random_rows(&self, columns: &str, count: usize, dice: &mut Dice) -> Vec<RecordBatch> {
         let mut values = Vec::new();
-        for _ in 0..40 {
-            let row: Vec<String> = columns.split(',').map(|c| value(c.trim(), &mut dice)).collect();
+        for _ in 0..count {
+            let row: Vec<String> = columns.split(',').map(|c| value(c.trim(), dice)).collect();
             values.push(format!("({})", row.join(", ")));
         }
-        let batches = self.rows(&format!("SELECT * FROM (VALUES {}) x", values.join(", "))).await;
+        self.rows(&format!("SELECT * FROM (VALUES {}) x", values.join(", "))).await
+    }
+
+    /// Puts rows into `table`.
+    pub(crate) async fn load(&self, table: TableId, batches: Vec<RecordBatch>) {
         let mut writer =
             LoadWriter::new(Arc::clone(&self.cluster.ctx), table, LoadOptions::default()).unwrap();
         for batch in batches {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use cairn_storage::{CommitRequest, Committer, LoadOptions, LoadWriter};
-
-use super::fixture::{cast_to, collect, rows};
+use super::fixture::{collect, rows};
 use super::store::{Store, mview};
 use super::*;
 use crate::{CandidateSpec, CandidateUse, Detail, MviewOptions, MviewSource, Planned, RewriteMode};
@@ -34,7 +32,7 @@ impl MviewSource for Views {
 
 impl Store {
     /// A view whose rows stand in a table of the catalog.
-    async fn mview(&self, name: &str, sql: &str, usable: CandidateUse) -> CandidateSpec {
+    pub(crate) async fn mview(&self, name: &str, sql: &str, usable: CandidateUse) -> CandidateSpec {
         self.mview_by(name, sql, "", usable).await
     }
 
@@ -59,24 +57,7 @@ impl Store {
             partitions: is_whole.then_some(whole).into_iter().collect(),
         };
         table.id = self.cluster.create_table(spec).unwrap();
-        let mut writer =
-            LoadWriter::new(Arc::clone(&self.cluster.ctx), table.id, LoadOptions::default()).unwrap();
-        for batch in self.rows(sql).await {
-            let schema = writer.schema().clone();
-            writer.write(cast_to(&batch, &schema)).await.unwrap();
-        }
-        let written = vec![writer.finish().await.unwrap()];
-        let db = self.cluster.db;
-        let request = CommitRequest {
-            db,
-            txn: None,
-            label: None,
-            written,
-            details: String::new(),
-            overwrite: false,
-            refresh: None,
-        };
-        Committer::new(Arc::clone(&self.cluster.ctx)).commit(request).await.unwrap();
+        self.load(table.id, self.rows(sql).await).await;
         let catalog = self.cluster.ctx.meta.catalog();
         let olap = catalog.table(table.id).unwrap().olap().unwrap().clone();
         if let cairn_catalog::TableKind::Mview(mview) = &mut table.kind {
