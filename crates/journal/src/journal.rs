@@ -326,7 +326,8 @@ impl<S: State> Drop for Inner<S> {
             task.abort();
         }
         let (raft, images) = (self.raft.clone(), Arc::clone(&self.imager.images));
-        if let Some(thread) = self.thread.take() {
+        let ended = self.closed.load(Ordering::Acquire);
+        if let Some(thread) = self.thread.take().filter(|_| !ended) {
             thread.end_after(async move {
                 let _ended = raft.shutdown().await;
                 images.let_go();
