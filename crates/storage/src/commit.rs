@@ -21,6 +21,9 @@ use crate::volumes::PartitionPlace;
 
 /// How often a commit starts anew because somebody else changed a partition first.
 const TRIES: usize = 16;
+/// For how long a fence is believed to be as it was. Who takes over looks for signs of life for twice as long and longer, so only a
+/// process that was stopped in between (a suspended machine, SIGSTOP) finds that it has lost its journal meanwhile.
+const FENCE_TRUSTED_MS: u64 = 2_000;
 /// Manifests that are written at the same time.
 const MANIFESTS_AT_ONCE: usize = 8;
 
@@ -146,6 +149,7 @@ impl Committer {
                 Some(first) if attempt == 0 => Arc::clone(&first.guard),
                 _ => Arc::new(self.ctx.open_writes.begin(&self.ctx.env)),
             };
+            let since_asked = self.ctx.env.stopwatch();
             let parts = parts(&catalog, request)?;
             let places = self.places(&catalog, &parts)?;
             // Each is a way to the disk, or to S3 and back. Nothing names the manifests before the command, so they need
@@ -164,6 +168,10 @@ impl Committer {
             let changes = changed.iter().map(|c| c.change.clone()).collect();
             match self.ctx.meta.propose(command(request, changes)).await {
                 Ok(reply) => {
+                    if since_asked.elapsed_ms() > FENCE_TRUSTED_MS {
+                        let places = places.iter().map(|(.., place)| place);
+                        check_fences(&catalog, places).await.map_err(Failure::Unknown)?;
+                    }
                     self.ctx.env.failpoint_async(after_commit).await.map_err(Failure::Unknown)?;
                     return Ok(committed(request, &reply, changed.len()));
                 }

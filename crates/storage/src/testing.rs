@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_catalog::{Catalog, Cluster, Command, Reply, Stamp, TableSpec, Volume, VolumeKind};
-use cairn_env::Env;
+use cairn_env::{Env, ManualClock};
 use cairn_objects::{Fence, FenceRecord, VolumeStore};
 use cairn_types::{DbId, Error, Result, TableId, VolumeId};
 use parking_lot::Mutex;
@@ -77,6 +77,7 @@ impl Meta for MemoryMeta {
 /// A cluster with one database and one volume in memory.
 pub struct TestCluster {
     pub env: Env,
+    pub clock: Arc<ManualClock>,
     pub meta: Arc<MemoryMeta>,
     pub ctx: Arc<StorageContext>,
     pub store: VolumeStore,
@@ -100,7 +101,7 @@ impl TestCluster {
     /// # Errors
     /// Those of the store.
     pub async fn over(store: VolumeStore) -> Result<Self> {
-        let (env, _) = Env::simulated(7, 1_000);
+        let (env, clock) = Env::simulated(7, 1_000);
         let cluster = Cluster { id: CLUSTER.into(), epoch: 1, created_ms: 1, start: Default::default() };
         let id = VolumeId(1);
         let volume = Volume {
@@ -122,7 +123,7 @@ impl TestCluster {
         };
         let ctx = StorageContext::new(env.clone(), Arc::clone(&meta) as _, StorageOptions::default());
         ctx.volumes.put(id, store.clone());
-        Ok(Self { env, meta, ctx, store, db })
+        Ok(Self { env, clock, meta, ctx, store, db })
     }
 
     /// Makes a table.

@@ -18,6 +18,7 @@ fn other_process(cluster: &TestCluster) -> TestCluster {
     ctx.volumes.put(cairn_types::VolumeId(1), cluster.store.clone());
     TestCluster {
         env: cluster.env.clone(),
+        clock: Arc::clone(&cluster.clock),
         meta: Arc::clone(&cluster.meta),
         ctx,
         store: cluster.store.clone(),
@@ -140,6 +141,39 @@ async fn a_fenced_process_commits_nothing() {
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert_eq!(table_rows(&cluster, table).await.unwrap(), Vec::<Row>::new());
     assert_eq!(files(&cluster).await, Vec::<String>::new(), "neither the segment nor the manifest stays");
+}
+
+/// The process stands still between the fence and the journal, long enough for another to take over.
+#[tokio::test]
+async fn a_process_that_was_stopped_acknowledges_nothing_that_only_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = dir.path().join("hold");
+    for (stopped_ms, taken) in [(60_000, true), (60_000, false), (0, false)] {
+        let cluster = TestCluster::new().await.unwrap();
+        let table = plain_table(&cluster, 1);
+        let written = write(&cluster, table, &plain_rows(0..3), LoadOptions::default()).await.unwrap();
+        std::fs::write(&hold, "").unwrap();
+        cluster.env.failpoints().set("load.after_manifests", Action::Hold(hold.clone()));
+        let committer = Committer::new(Arc::clone(&cluster.ctx));
+        let stopped = async {
+            while std::fs::read(&hold).unwrap().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            cluster.clock.advance_ms(stopped_ms);
+            if taken {
+                let taker =
+                    FenceRecord { cluster: CLUSTER.into(), epoch: 2, claimed_ms: 2, nonce: "other".into() };
+                Fence::claim(&cluster.store, &taker).await.unwrap();
+            }
+            std::fs::remove_file(&hold).unwrap();
+        };
+        let (outcome, ()) = tokio::join!(committer.commit(request(&cluster, vec![written])), stopped);
+        assert_eq!(
+            outcome.err().map(|e| e.kind()),
+            taken.then_some(ErrorKind::Fenced),
+            "{stopped_ms} {taken}"
+        );
+    }
 }
 
 #[tokio::test]
