@@ -96,7 +96,14 @@ pub struct Login {
 /// Stops a connection or what it is doing, from any task. Clones stop the same connection.
 #[derive(Clone, Debug)]
 pub struct Control {
-    sender: Arc<watch::Sender<Signal>>,
+    sender: Arc<watch::Sender<Asked>>,
+}
+
+/// What was asked of a connection, and whether its statement may still be stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) signal: Signal,
+    pub(crate) finishing: bool,
 }
 
 /// What was asked of a connection.
@@ -108,8 +115,8 @@ pub(crate) enum Signal {
 }
 
 impl Control {
-    pub(crate) fn new() -> (Self, watch::Receiver<Signal>) {
-        let (sender, receiver) = watch::channel(Signal::None);
+    pub(crate) fn new() -> (Self, watch::Receiver<Asked>) {
+        let (sender, receiver) = watch::channel(Asked { signal: Signal::None, finishing: false });
         (Self { sender: Arc::new(sender) }, receiver)
     }
 
@@ -127,7 +134,7 @@ impl Control {
 
     /// Drops the query that runs now, if any, and ends the connection.
     pub fn close(&self) {
-        self.sender.send_replace(Signal::Close);
+        self.sender.send_modify(|asked| asked.signal = Signal::Close);
     }
 
     /// Forgets a cancellation that came when nothing ran (or is being honoured now).
@@ -136,13 +143,31 @@ impl Control {
     }
 
     fn change(&self, from: Signal, to: Signal) {
-        self.sender.send_if_modified(|signal| {
-            let hit = *signal == from;
+        self.sender.send_if_modified(|asked| {
+            let hit = asked.signal == from;
             if hit {
-                *signal = to;
+                asked.signal = to;
             }
             hit
         });
+    }
+
+    /// Keeps the running statement from being stopped until the guard is dropped: between the moment when it may count and
+    /// its answer, "interrupted" would be a lie.
+    #[must_use]
+    pub fn finish_first(&self) -> Finishing<'_> {
+        self.sender.send_modify(|asked| asked.finishing = true);
+        Finishing(self)
+    }
+}
+
+/// As long as it lives, the statement is not stopped. A client that leaves, or the end of the process, is not kept waiting.
+#[derive(Debug)]
+pub struct Finishing<'a>(&'a Control);
+
+impl Drop for Finishing<'_> {
+    fn drop(&mut self) {
+        self.0.sender.send_modify(|asked| asked.finishing = false);
     }
 }
 

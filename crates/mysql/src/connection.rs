@@ -1,6 +1,6 @@
 //! One connection from greeting to goodbye.
 
-use crate::backend::{Backend, Control, Login, OkInfo, Session, SessionStatus, Signal, interrupted};
+use crate::backend::{Asked, Backend, Control, Login, OkInfo, Session, SessionStatus, Signal, interrupted};
 use crate::channel::{Channel, End, Input, Io};
 use crate::command::{self, Command};
 use crate::config::{Config, PRE_LOGIN_PACKET_BYTES_MAX};
@@ -33,11 +33,16 @@ pub async fn serve_connection<B: Backend>(
     config: Arc<Config>,
     backend: Arc<B>,
     env: Env,
-    shutdown: watch::Receiver<bool>,
+    mut shutdown: watch::Receiver<bool>,
 ) {
     let timeout = Duration::from_millis(config.handshake_timeout_ms);
     let opening = Connection::open(io, peer, connection_id, config, backend, env);
-    let end = match tokio::time::timeout(timeout, opening).await {
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(timeout, opening) => opened,
+        // Who has not logged in yet has nothing to finish.
+        _ = shutdown.wait_for(|stop| *stop) => Ok(Err(io::Error::other("the server shuts down"))),
+    };
+    let end = match opened {
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "the client did not log in in time"),
         Ok(Err(error)) => error,
         Ok(Ok(mut connection)) => connection.serve(shutdown).await,
@@ -50,7 +55,7 @@ struct Connection<B: Backend> {
     channel: Channel,
     session: B::Session,
     control: Control,
-    signals: watch::Receiver<Signal>,
+    signals: watch::Receiver<Asked>,
     capabilities: CapabilityFlags,
     /// Several statements in one query: the client's wish, which it may change.
     multi_statements: bool,
@@ -400,7 +405,7 @@ fn status_after(session: &impl Session, next: Next) -> SessionStatus {
 async fn guard<T>(
     work: impl Future<Output = CairnResult<T>> + Send,
     input: &mut Input,
-    signals: &mut watch::Receiver<Signal>,
+    signals: &mut watch::Receiver<Asked>,
 ) -> Result<(CairnResult<T>, Next), End> {
     tokio::select! {
         biased;
@@ -419,15 +424,15 @@ async fn guard<T>(
 }
 
 /// Returns when the running command shall stop.
-async fn raised(signals: &mut watch::Receiver<Signal>) {
-    if signals.wait_for(|signal| *signal != Signal::None).await.is_err() {
+async fn raised(signals: &mut watch::Receiver<Asked>) {
+    if signals.wait_for(|asked| asked.signal != Signal::None && !asked.finishing).await.is_err() {
         std::future::pending().await
     }
 }
 
 /// Returns when the connection shall end.
-async fn closed(signals: &mut watch::Receiver<Signal>) {
-    if signals.wait_for(|signal| *signal == Signal::Close).await.is_err() {
+async fn closed(signals: &mut watch::Receiver<Asked>) {
+    if signals.wait_for(|asked| asked.signal == Signal::Close).await.is_err() {
         std::future::pending().await
     }
 }

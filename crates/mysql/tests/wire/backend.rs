@@ -18,6 +18,8 @@ pub struct Echo {
     /// Statements that run now.
     pub statements: Arc<AtomicUsize>,
     pub controls: Mutex<HashMap<u32, Control>>,
+    /// What `commit` waits for.
+    pub finish: Arc<tokio::sync::Notify>,
 }
 
 /// Counts while it lives.
@@ -43,6 +45,7 @@ pub struct EchoSession {
     prepared: HashMap<u32, String>,
     others: HashMap<u32, Control>,
     statements: Arc<AtomicUsize>,
+    finish: Arc<tokio::sync::Notify>,
     _counted: Counted,
 }
 
@@ -78,6 +81,7 @@ impl Backend for Echo {
             prepared: HashMap::new(),
             others: controls.clone(),
             statements: Arc::clone(&self.statements),
+            finish: Arc::clone(&self.finish),
             _counted: Counted::new(&self.sessions),
             login,
         })
@@ -132,6 +136,11 @@ impl EchoSession {
                 Err(Error::new(ErrorKind::Timeout, "amid"))
             }
             "hang" => std::future::pending().await,
+            "commit" => {
+                let _finishing = self.login.control.finish_first();
+                self.finish.notified().await;
+                Ok(())
+            }
             "hang_amid" => {
                 out.columns(&[text("t")]).await?;
                 std::future::pending().await

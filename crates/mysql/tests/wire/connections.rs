@@ -7,6 +7,7 @@ use mysql_async::prelude::Queryable as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 
 #[tokio::test]
 async fn a_client_that_goes_away_cancels_its_query() {
@@ -42,6 +43,24 @@ async fn a_killed_query_is_an_error_and_the_connection_lives() {
         let alive: Option<u8> = conn.query_first("echo 1").await.unwrap();
         assert_eq!(alive, Some(1));
     }
+}
+
+#[tokio::test]
+async fn what_is_about_to_count_is_not_called_interrupted() {
+    let server = running().await;
+    let mut conn = server.ann().await;
+    let control = server.echo.controls.lock().unwrap()[&conn.id()].clone();
+    let running = Arc::clone(&server.echo);
+    let killer = tokio::spawn(async move {
+        eventually("it runs", || running.statements.load(SeqCst) == 1).await;
+        control.cancel_query();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.finish.notify_one();
+    });
+    conn.query_drop("commit").await.unwrap();
+    killer.await.unwrap();
+    let alive: Option<u8> = conn.query_first("echo 1").await.unwrap();
+    assert_eq!(alive, Some(1), "the kill was of a statement that has ended");
 }
 
 #[tokio::test]
@@ -103,6 +122,7 @@ async fn shutdown_ends_the_idle_at_once_and_lets_the_busy_finish() {
     let config = Config { drain_timeout_ms: 200, ..Config::default() };
     let server = Running::start(config).await;
     let mut idle = Raw::root(server.address, old_flags()).await;
+    let mut mute = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let mut busy = Raw::root(server.address, old_flags()).await;
     busy.sequence = 255;
     busy.write(b"\x03hang").await;
@@ -111,7 +131,9 @@ async fn shutdown_ends_the_idle_at_once_and_lets_the_busy_finish() {
     let address = server.address;
     let down = tokio::spawn(server.shut_down());
     assert_eq!(idle.read().await, None);
-    assert_eq!(echo.statements.load(SeqCst), 1, "still running");
+    let mut greeting = Vec::new();
+    mute.read_to_end(&mut greeting).await.unwrap();
+    assert_eq!(echo.statements.load(SeqCst), 1, "still running: who has not logged in is sent away before");
     down.await.unwrap();
     assert_eq!(busy.read().await, None, "dropped after the drain timeout");
     eventually("nothing is left", || echo.sessions.load(SeqCst) == 0).await;

@@ -9,7 +9,7 @@ use cairn_exec::literal_scalar;
 use cairn_ingest::{ConvertOptions, convert};
 use cairn_sql::ast::{Insert, InsertTarget};
 use cairn_sql::is_default_value;
-use cairn_storage::{CommitRequest, LoadOptions, LoadWriter, Written};
+use cairn_storage::{CommitRequest, Committed, LoadOptions, LoadWriter, Written};
 use cairn_types::{
     Column, ColumnDefault, DbId, Error, ErrorKind, Literal, PartitionId, Result, SqlType, TableId,
 };
@@ -95,11 +95,17 @@ async fn insert_into_table(
         overwrite: statement.overwrite,
         refresh: None,
     };
-    let committed = session.node.committer.commit(request).await?;
+    let committed = commit(session, request).await?;
     session.node.metrics.rows_loaded(rows);
     let label = label.unwrap_or_else(|| format!("insert_{}", session.node.env.random_hex()));
     let txn = committed.txn.map_or(0, |t| t.0);
     Ok(Answer::affected(rows, format!("{{'label':'{label}', 'status':'VISIBLE', 'txnId':'{txn}'}}")))
+}
+
+/// From here on a KILL waits for how it ends: rows that are there must not be called interrupted.
+async fn commit(session: &Session, request: CommitRequest) -> Result<Committed> {
+    let _finishing = session.guard.entry.control.finish_first();
+    session.node.committer.commit(request).await
 }
 
 /// Loads the rows of `source` into a table that was made for them.
@@ -122,7 +128,7 @@ pub async fn into_new_table(session: &Session, id: TableId, source: &Query) -> R
         overwrite: false,
         refresh: None,
     };
-    session.node.committer.commit(request).await?;
+    commit(session, request).await?;
     Ok(rows)
 }
 
