@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
 use tempfile::TempDir;
 
 use crate::harness::{
@@ -470,11 +471,16 @@ async fn what_a_pause_or_a_shutdown_interrupts_is_done_after_it() {
     run(&mut conn, "ALTER MATERIALIZED VIEW by_city REFRESH MANUAL").await;
     run(&mut conn, "INSERT INTO sales SELECT day, city, 1, '0' FROM sales").await;
     std::fs::write(&hold, "").unwrap();
-    run(&mut conn, "REFRESH MATERIALIZED VIEW by_city").await;
+    let waiting = "REFRESH MATERIALIZED VIEW by_city WITH SYNC MODE";
+    let waiting = tokio::spawn(async move { conn.query_drop(waiting).await });
     reached(&hold).await;
-    drop(conn);
     let data = server.data_dir.clone();
-    assert!(server.terminate(), "SIGTERM must end the process cleanly");
+    let asked = std::time::Instant::now();
+    let ended = tokio::task::spawn_blocking(|| server.terminate());
+    let told = waiting.await.unwrap().unwrap_err().to_string();
+    assert!(told.contains("the refresh goes on at its next start"), "{told}");
+    assert!(ended.await.unwrap(), "SIGTERM must end the process cleanly");
+    assert!(asked.elapsed().as_secs() < 8, "nobody who waits for a refresh holds the end up");
     let server = Start::default().run(&data);
     let mut conn = server.connect().await;
     run(&mut conn, "USE d").await;

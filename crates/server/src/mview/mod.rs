@@ -68,6 +68,7 @@ impl MviewJobs {
         for token in self.running.lock().values() {
             token.cancel();
         }
+        self.ended.notify_waiters();
     }
 
     fn is_stopping(&self) -> bool {

@@ -155,6 +155,11 @@ async fn wait(node: &Arc<Node>, run: TaskRunId) -> Result<()> {
                 }
                 None => return Err(Error::internal("the refresh was merged into none")),
             },
+            Some(RunState::Pending | RunState::Running) if node.mviews.is_stopping() => {
+                return Err(Error::unavailable(
+                    "the server is shutting down: the refresh goes on at its next start",
+                ));
+            }
             Some(RunState::Pending | RunState::Running) => {}
         }
         tokio::select! {

@@ -40,8 +40,10 @@ pub async fn run(node: Arc<Node>, run: Arc<TaskRun>, cancel: CancellationToken) 
         true => outcome.map_err(|error| gone(&node.catalog(), run.task).unwrap_or(error)),
         false => outcome,
     };
-    if let Err(error) = &outcome {
-        tracing::warn!(task = %run.task_name, %error, "a task run failed");
+    match &outcome {
+        Err(_) if interrupted => tracing::info!(task = %run.task_name, "the next start takes a task run up"),
+        Err(error) => tracing::warn!(task = %run.task_name, %error, "a task run failed"),
+        Ok(_) => {}
     }
     if !interrupted {
         refresh::end(&node, run.id, outcome, extra.json(extra.done)).await;
