@@ -100,6 +100,10 @@ pub(crate) fn rewrite(expr: &mut Expr) {
     {
         set_name(function, new);
     }
+    if aggregates::is_unsigned(function) {
+        *expr = cast(expr.clone(), DataType::BigInt(None));
+        return;
+    }
     let Some(name) = simple_name(function).map(str::to_owned) else { return };
     if let Some(new) = arguments(function).and_then(|args| as_expression(&name, args)) {
         *expr = new;

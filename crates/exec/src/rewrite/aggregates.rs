@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, OrderByExpr, OrderByOptions, Value,
+    FunctionArgumentList, FunctionArguments, ObjectNamePart, OrderByExpr, OrderByOptions, Value,
 };
 
 use super::{call, case, set_name, simple_name};
@@ -16,6 +16,16 @@ pub(super) fn rewrite(function: &mut Function) {
         Some("multi_distinct_count") => distinct(function, "count"),
         Some("multi_distinct_sum") => distinct(function, "sum"),
         _ => {}
+    }
+}
+
+/// Whether DataFusion counts it without a sign, for which a table would need a LARGEINT; StarRocks has BIGINTs.
+pub(super) fn is_unsigned(function: &Function) -> bool {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return false };
+    match name.value.as_str() {
+        "row_number" | "rank" | "dense_rank" | "ntile" => function.over.is_some(),
+        "approx_distinct" => true,
+        _ => false,
     }
 }
 
