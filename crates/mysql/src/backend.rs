@@ -127,7 +127,7 @@ impl Control {
     }
 
     /// Drops the query that runs now, which its client sees as error 1317; the connection stays. Without a running
-    /// query nothing happens.
+    /// query, or when it is [being finished](Self::finish_first), nothing happens.
     pub fn cancel_query(&self) {
         self.change(Signal::None, Signal::CancelQuery);
     }

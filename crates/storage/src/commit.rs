@@ -21,9 +21,10 @@ use crate::volumes::PartitionPlace;
 
 /// How often a commit starts anew because somebody else changed a partition first.
 const TRIES: usize = 16;
-/// For how long a fence is believed to be as it was. Who takes over looks for signs of life for twice as long and longer, so only a
-/// process that was stopped in between (a suspended machine, SIGSTOP) finds that it has lost its journal meanwhile.
+/// For how long a fence is believed to be as it was. Who takes a directory over first looks for signs of life for 12 seconds, so
+/// only a process that stood still in between (a suspended machine, SIGSTOP) can have lost its journal meanwhile.
 const FENCE_TRUSTED_MS: u64 = 2_000;
+const COMMITTED_ALONE: &str = "the commit took long, and whether it counts could not be confirmed";
 /// Manifests that are written at the same time.
 const MANIFESTS_AT_ONCE: usize = 8;
 
@@ -169,8 +170,8 @@ impl Committer {
             match self.ctx.meta.propose(command(request, changes)).await {
                 Ok(reply) => {
                     if since_asked.elapsed_ms() > FENCE_TRUSTED_MS {
-                        let places = places.iter().map(|(.., place)| place);
-                        check_fences(&catalog, places).await.map_err(Failure::Unknown)?;
+                        let asked = check_fences(&catalog, places.iter().map(|(.., place)| place)).await;
+                        asked.map_err(|e| Failure::Unknown(e.context(COMMITTED_ALONE)))?;
                     }
                     self.ctx.env.failpoint_async(after_commit).await.map_err(Failure::Unknown)?;
                     return Ok(committed(request, &reply, changed.len()));
