@@ -10,15 +10,12 @@ mod start;
 use std::process::ExitCode;
 
 use args::{Command, CommandLine};
-use cairn_env::{Env, Failpoints};
+use cairn_env::{Env, Failpoints, STACK_BYTES};
 use cairn_types::{Error, Result};
 use clap::Parser as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Stack of a worker: planning deep expressions recurses.
-const STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     match run(CommandLine::parse().command) {

@@ -19,7 +19,7 @@ use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 pub use clock::{Clock, ManualClock, Stopwatch};
 pub use failpoint::{Action, FAILPOINTS, Failpoints};
-pub use own_thread::OwnThread;
+pub use own_thread::{OwnThread, STACK_BYTES};
 
 /// A handle to time, randomness, tasks and failpoints.
 #[derive(Clone)]

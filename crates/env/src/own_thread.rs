@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-/// As much as other threads have that walk over what users wrote.
-const STACK_BYTES: usize = 8 << 20;
+/// Stack of a thread that plans, runs or records what users wrote: expressions nest, and walks over them recurse.
+pub const STACK_BYTES: usize = 8 << 20;
 
 /// A thread on which tasks run. It ends, with the tasks that are left, soon after this is dropped.
 #[derive(Debug)]

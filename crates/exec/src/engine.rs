@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use cairn_catalog::{Catalog, View};
+use cairn_env::STACK_BYTES;
 use cairn_ingest::DISPLAY_NAME;
 use cairn_types::{Error, Result, TableId};
 use datafusion::catalog::TableProvider;
@@ -18,6 +19,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
 use sqlparser::ast::{Query, Statement};
 
 use crate::error::from_datafusion;
@@ -32,9 +34,6 @@ use crate::table::{ScanInfo, ScanLog, object_store_url};
 use crate::tablets::Tablets;
 use crate::workers::Workers;
 use crate::{constant, count_distinct, files, functions, partition_clause, semantics};
-
-/// Of a thread that runs queries: expressions nest, and each level of operators polls the one below.
-const STACK_BYTES: usize = 8 << 20;
 
 /// Limits of the process that runs queries.
 #[derive(Clone, Debug)]
@@ -95,7 +94,7 @@ pub struct Planned {
     /// Whether `plan` has been through the optimizer.
     pub(crate) optimized: bool,
     /// The plan that runs the next time, when it was made already: some nodes run once.
-    pub(crate) ready: parking_lot::Mutex<Option<Arc<dyn ExecutionPlan>>>,
+    pub(crate) ready: Mutex<Option<Arc<dyn ExecutionPlan>>>,
 }
 
 impl Engine {
@@ -335,11 +334,11 @@ impl QueryContext {
     /// Makes the unqualified `name` mean `table` in this query, whatever database is selected. `name` should be one
     /// that no user gives: it hides a table of the same name.
     pub fn add_table(&self, name: &str, table: Arc<dyn TableProvider>) {
-        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned(), table);
+        self.files.lock().insert(name.to_owned(), table);
     }
 
     pub(crate) fn files_table(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
-        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
+        self.files.lock().get(name).cloned()
     }
 }
 
@@ -347,8 +346,8 @@ impl Planned {
     /// A plan without anything that is told about it.
     pub(crate) fn of(plan: LogicalPlan, state: SessionState, context: Arc<QueryContext>) -> Self {
         let (names, mview_notes) = (Vec::new(), Vec::new());
-        let ready = parking_lot::Mutex::default();
-        Self { plan, names, state, context, mview_notes, own_names: 0, optimized: false, ready }
+        let (optimized, ready) = (false, Mutex::default());
+        Self { plan, names, state, context, mview_notes, own_names: 0, optimized, ready }
     }
 
     /// The types of the result's columns.

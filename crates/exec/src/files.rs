@@ -177,7 +177,7 @@ pub(crate) async fn register(context: &QueryContext, query: &mut Query) -> Resul
     }
     for (name, location) in found.0 {
         let table = table(context, &location).await?;
-        context.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name, table);
+        context.files.lock().insert(name, table);
     }
     Ok(())
 }

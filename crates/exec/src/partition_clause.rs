@@ -1,7 +1,7 @@
 //! `FROM t PARTITION (p, …)`: such a table becomes one of its own in the query, which stands for these partitions.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use cairn_types::{Error, Result};
 use sqlparser::ast::{
@@ -69,7 +69,7 @@ impl Pass<'_> {
         let (database, table) = self.parts(name)?;
         let partitions: Vec<String> = partitions.drain(..).map(|p| p.value).collect();
         let provider = Arc::new(self.table(&database, &table, &partitions)?);
-        let mut tables = self.context.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.context.files.lock();
         // A name that nobody can say: a view's partitions must not be open to whoever may read the view.
         let nonce = self.context.engine.tablets.env().random_hex();
         let alone = format!("{table} PARTITION ({})#{nonce}", partitions.join(", "));

@@ -95,8 +95,8 @@ pub(crate) fn rewrite(expr: &mut Expr) {
         Some("time_slice" | "date_slice") => quote_boundary(function),
         _ => aggregates::rewrite(function),
     }
-    if let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
-        && let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name.value)
+    if let Some(name) = any_name(function)
+        && let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name)
     {
         set_name(function, new);
     }
@@ -248,11 +248,16 @@ fn as_time(expr: Expr) -> Expr {
     }
 }
 
-fn simple_name(function: &Function) -> Option<&str> {
+/// The name of a function, over a window or not.
+fn any_name(function: &Function) -> Option<&str> {
     match function.name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] if function.over.is_none() => Some(&name.value),
+        [ObjectNamePart::Identifier(name)] => Some(&name.value),
         _ => None,
     }
+}
+
+fn simple_name(function: &Function) -> Option<&str> {
+    any_name(function).filter(|_| function.over.is_none())
 }
 
 fn set_name(function: &mut Function, name: &str) {

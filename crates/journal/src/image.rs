@@ -159,9 +159,9 @@ pub(crate) struct Images {
 
 impl Images {
     /// `kept` are images that were read and found whole, oldest first.
-    pub fn new(layout: Layout, lock: Arc<DirLock>, group: String, kept: Vec<Image>) -> Self {
+    pub fn new(layout: Layout, lock: DirLock, group: String, kept: Vec<Image>) -> Self {
         let told = kept.last().map(|image| image.head.name.clone());
-        let lock = Mutex::new(Some(lock));
+        let lock = Mutex::new(Some(Arc::new(lock)));
         Self { layout, group, kept: Mutex::new(kept), told: Mutex::new(told), lock }
     }
 

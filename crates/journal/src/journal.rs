@@ -92,16 +92,15 @@ impl<S: State> Journal<S> {
     ) -> Result<Self> {
         options.check()?;
         create::check_made(data_dir)?;
-        let reading = Layout::of_data_dir(data_dir);
+        let layout = Layout::of_data_dir(data_dir);
         let read = env.spawn_blocking(move || {
-            let lock = DirLock::take(&reading.meta)?;
-            let recovered = recover::<S>(&reading)?;
+            let lock = DirLock::take(&layout.meta)?;
+            let recovered = recover::<S>(&layout)?;
             for (_, error) in &recovered.damaged {
                 tracing::warn!(%error, "an image cannot be used; an older one and the journal give the same state");
             }
-            let file = LogFile::open(&reading, backend(&reading)?, recovered.needs_repair)?;
-            let lock = Arc::new(lock);
-            Ok((OwnThread::start("journal")?, Opened { layout: reading, lock, recovered, file }))
+            let file = LogFile::open(&layout, backend(&layout)?, recovered.needs_repair)?;
+            Ok((OwnThread::start("journal")?, Opened { layout, lock, recovered, file }))
         });
         let (thread, opened) = crate::machine::joined(read.await)?;
         let member_id = opened.recovered.progress.member_id;
@@ -279,7 +278,7 @@ impl<S: State> Journal<S> {
 /// What was read of a journal that does not run yet.
 struct Opened<S: State> {
     layout: Layout,
-    lock: Arc<DirLock>,
+    lock: DirLock,
     recovered: Recovered<S>,
     file: LogFile,
 }

@@ -327,11 +327,9 @@ pub(crate) async fn check_fences(
     let cluster = catalog.cluster();
     let stores: BTreeMap<&str, _> = places.map(|place| (place.store.location(), &place.store)).collect();
     let checks = stores.into_values().map(|store| crate::check_fence(store, cluster));
-    let mut errors: Vec<Error> =
-        futures::future::join_all(checks).await.into_iter().filter_map(Result::err).collect();
+    let errors = futures::future::join_all(checks).await.into_iter().filter_map(Result::err);
     // That another process took over says more than that a volume does not answer.
-    errors.sort_by_key(|error| error.kind() != ErrorKind::Fenced);
-    errors.into_iter().next().map_or(Ok(()), Err)
+    errors.min_by_key(|error| error.kind() != ErrorKind::Fenced).map_or(Ok(()), Err)
 }
 
 /// Whether a command that failed so may have been taken by the journal all the same.

@@ -475,7 +475,7 @@ async fn what_a_pause_or_a_shutdown_interrupts_is_done_after_it() {
     let waiting = tokio::spawn(async move { conn.query_drop(waiting).await });
     reached(&hold).await;
     let data = server.data_dir.clone();
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     let ended = tokio::task::spawn_blocking(|| server.terminate());
     let told = waiting.await.unwrap().unwrap_err().to_string();
     assert!(told.contains("the refresh goes on at its next start"), "{told}");

@@ -1,8 +1,9 @@
 //! What the names of one query were bound to.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cairn_catalog::{Database, Table};
+use parking_lot::Mutex;
 
 /// What one name of a query, or of a view that it reads, stands for.
 #[derive(Clone, Debug)]
@@ -21,14 +22,14 @@ pub(crate) struct BoundLog {
 
 impl BoundLog {
     pub(crate) fn push(&self, bound: Bound) {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
+        self.bound.lock().push(bound);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.bound.lock().len()
     }
 
     pub(crate) fn all(&self) -> Vec<Bound> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bound.lock().clone()
     }
 }

@@ -75,12 +75,14 @@ impl Engine {
         let mut context = context;
         // A refresh reads its bases: an MV that were answered from itself would never change.
         context.mviews = super::MviewOptions::default();
-        context.scans = ScanLog::keeping_plans();
         context.restrictions = restrictions(definition, cell, &source);
         if let (RefreshSource::Delta(_), Some(old)) = (&source, old_partition(&context.catalog, mview, cell))
         {
             let only = ScanRestriction { partitions: Some(vec![old]), since: BTreeMap::new() };
             context.restrictions.insert(mview.id, Arc::new(only));
+        }
+        if matches!(source, RefreshSource::Delta(_)) && definition.definition.links.is_empty() {
+            context.scans = ScanLog::keeping_plans();
         }
         let context = Arc::new(context);
         let template = self.template(&context, mview, definition).await?;

@@ -2,10 +2,10 @@
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, ObjectNamePart, OrderByExpr, OrderByOptions, Value,
+    FunctionArgumentList, FunctionArguments, OrderByExpr, OrderByOptions, Value,
 };
 
-use super::{call, case, set_name, simple_name};
+use super::{any_name, call, case, set_name, simple_name};
 
 /// Changes `function`, when it is such an aggregate.
 pub(super) fn rewrite(function: &mut Function) {
@@ -21,10 +21,9 @@ pub(super) fn rewrite(function: &mut Function) {
 
 /// Whether DataFusion counts it without a sign, for which a table would need a LARGEINT; StarRocks has BIGINTs.
 pub(super) fn is_unsigned(function: &Function) -> bool {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return false };
-    match name.value.as_str() {
-        "row_number" | "rank" | "dense_rank" | "ntile" => function.over.is_some(),
-        "approx_distinct" => true,
+    match any_name(function) {
+        Some("row_number" | "rank" | "dense_rank" | "ntile") => function.over.is_some(),
+        Some("approx_distinct") => true,
         _ => false,
     }
 }

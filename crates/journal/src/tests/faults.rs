@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cairn_env::{Action, Env};
 use cairn_types::ErrorKind;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
-use super::{Change, Counter, add, copy_dir, create, env, open, options};
+use super::{Change, Counter, add, copy_dir, create, env, open, open_when_let_go, options};
 use crate::Journal;
 use crate::log_file::LogFile;
 
@@ -59,23 +60,14 @@ async fn an_image_that_nobody_waits_for_keeps_the_folder_until_it_is_written() {
     let making = journal.clone();
     let making = env.spawn("image", async move { making.create_image().await });
     while std::fs::read_to_string(&hold).unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     making.abort();
     drop(journal);
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(open(dir.path()).await.err().unwrap().kind(), ErrorKind::Conflict, "it is still written to");
     std::fs::remove_file(&hold).unwrap();
-    let again = async {
-        loop {
-            if let Ok(journal) = open(dir.path()).await {
-                break journal;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    let again = tokio::time::timeout(std::time::Duration::from_secs(20), again).await.unwrap();
-    assert_eq!(again.state().index, 1);
+    assert_eq!(open_when_let_go(dir.path()).await.state().index, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

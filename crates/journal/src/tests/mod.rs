@@ -74,6 +74,17 @@ pub(crate) async fn open(dir: &Path) -> Result<Journal<Counter>> {
     Journal::open(dir, env(), options()).await
 }
 
+/// Opens the journal in `dir` as soon as whoever has it lets it go.
+pub(crate) async fn open_when_let_go(dir: &Path) -> Journal<Counter> {
+    for _ in 0..1_000 {
+        if let Ok(journal) = open(dir).await {
+            return journal;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    open(dir).await.unwrap()
+}
+
 pub(crate) async fn add(journal: &Journal<Counter>, n: i64) -> Result<crate::Applied<Counter>> {
     journal.propose(Change::Add(n)).await
 }

@@ -32,7 +32,7 @@ impl StoreBuilder<Group<Counter>, LogStore<Counter>, Machine<Counter>, TempDir> 
         let store = LogStore::new(env(), file, cause.clone(), None).unwrap();
         let versioned = Arc::new(Versioned { index: 0, time_ms: 0, state: Counter::default() });
         let point = Point { log_id: None, membership: StoredMembership::default(), versioned };
-        let lock = Arc::new(DirLock::take(&layout.meta).unwrap());
+        let lock = DirLock::take(&layout.meta).unwrap();
         let images = Arc::new(Images::new(layout, lock, progress.group, Vec::new()));
         let machine = Machine::new(env(), Arc::new(Published::new(point)), images, cause);
         Ok((dir, store, machine))
